@@ -39,3 +39,25 @@ export interface Principal {
   readonly models?: readonly string[]
   readonly subject?: string
 }
+
+/** What may be done, as `<noun>:<verb>`. Every operation of the API names one. */
+export const PERMISSIONS = [
+  'models:read',
+  'models:write',
+  'replicas:read',
+  'replicas:write',
+  'nodes:read',
+  'nodes:write',
+  'join_tokens:write',
+  'keys:read',
+  'keys:write',
+  'endpoints:read',
+  'plan:read',
+  'events:read',
+  'logs:read',
+  'self:read',
+  'node:self',
+  'gateway:view',
+  'inference:use',
+] as const
+export type Permission = (typeof PERMISSIONS)[number]
