@@ -23,6 +23,8 @@ export const ModelFacts = z.object({
   /** Set for multi-head latent attention: elements kept per token and layer in place of K and V. */
   latentKvLength: count.optional(),
   slidingWindowTokens: count.optional(),
+  /** How many of the layers keep only the window; the others keep the whole context. Set with the window. */
+  slidingLayers: count.optional(),
   /** Longest context that the model was made for. */
   contextTokens: count,
   quantization: z.string().optional(),
