@@ -57,8 +57,10 @@ export const Failure = z.object({
    * `start_timeout`, `exited`, `killed`, `hung`, `program_missing`, `not_allowed` … */
   reason: z.string(),
   message: z.string(),
-  /** False when the same start can't succeed. */
+  /** False when the same start can't succeed. Says nothing of an engine that had been ready. */
   retryable: z.boolean(),
+  /** True when the device (or its driver) is at fault: another one may serve. */
+  deviceFault: z.boolean().optional(),
   exitCode: z.number().int().optional(),
   signal: z.string().optional(),
   /** The engine's last lines, oldest first, at most 30. */

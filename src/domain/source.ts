@@ -56,7 +56,7 @@ export const SourceText = z
   })
 
 function parseHf(rest: string): ReturnType<typeof parseSource> {
-  const match = /^([\w.-]+\/[\w.-]+)(?:@([\w.-]{1,100}))?$/.exec(rest)
+  const match = /^(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w.-]{0,99}))?$/.exec(rest)
   if (!match?.[1] || match[1].includes('..')) return invalid(`"${rest}" is not org/name or org/name@revision`)
   return { kind: 'hf', repo: match[1], revision: match[2] }
 }
