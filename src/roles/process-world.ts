@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { systemClock } from '../base/clock.ts'
+import { YardError } from '../base/errors.ts'
+import type { LineReader, Terminal, World } from '../cli/world.ts'
+
+/** The real world of a command: this process's streams, files, signals and network. */
+export function processWorld(): World {
+  return {
+    clock: systemClock,
+    env: process.env,
+    stdout: terminalOf(process.stdout),
+    stderr: terminalOf(process.stderr),
+    stdinIsTty: process.stdin.isTTY === true,
+    readStdin,
+    openLineReader,
+    fetch: (request) => fetch(request),
+    readFile: (path) =>
+      readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EACCES') return undefined
+        throw error
+      }),
+    absolutePath: (path) => resolve(path),
+    onInterrupt(listener) {
+      process.on('SIGINT', listener)
+      return () => void process.off('SIGINT', listener)
+    },
+    homeDir: homedir(),
+  }
+}
+
+function terminalOf(stream: NodeJS.WriteStream): Terminal {
+  return {
+    write: (text) => void stream.write(text),
+    isTty: stream.isTTY === true,
+    get columns() {
+      return stream.columns ?? 100
+    },
+  }
+}
+
+async function readStdin(maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    const buffer = Buffer.from(chunk)
+    bytes += buffer.length
+    if (bytes > maxBytes) throw new YardError('too_large', `stdin holds more than ${maxBytes} bytes`)
+    chunks.push(buffer)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Lines from the terminal, with editing and history by Node's readline. */
+function openLineReader(history: readonly string[]): LineReader {
+  const reader = createInterface({
+    input: process.stdin,
+    output: process.stderr,
+    history: [...history],
+    historySize: 500,
+  })
+  let closed = false
+  reader.once('close', () => {
+    closed = true
+  })
+  return {
+    ask: (prompt) =>
+      new Promise((done) => {
+        if (closed) {
+          done(undefined)
+          return
+        }
+        const settle = (answer: string | undefined | { readonly interrupted: true }) => {
+          reader.off('SIGINT', onInterrupt)
+          reader.off('close', onClose)
+          done(answer)
+        }
+        const onInterrupt = () => settle({ interrupted: true })
+        const onClose = () => settle(undefined)
+        reader.once('SIGINT', onInterrupt)
+        reader.once('close', onClose)
+        reader.question(prompt, settle)
+      }),
+    close: () => reader.close(),
+  }
+}
