@@ -4,8 +4,12 @@ import { runYard } from './cli/run.ts'
 import { roleCommands } from './roles/commands.ts'
 import { processWorld } from './roles/process-world.ts'
 
-process.exitCode = await runYard(process.argv.slice(2), {
-  world: processWorld(),
-  version: VERSION,
-  more: roleCommands,
-})
+const argv = process.argv.slice(2)
+
+// An engine's words are its own (vLLM's flags for `sim`), so they do not pass through our parser.
+if (argv[0] === 'engine' && argv.length > 1) {
+  const { runEngine } = await import('./roles/engine.ts')
+  process.exitCode = await runEngine(argv.slice(1))
+} else {
+  process.exitCode = await runYard(argv, { world: processWorld(), version: VERSION, more: roleCommands })
+}

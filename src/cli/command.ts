@@ -46,5 +46,7 @@ export interface Command {
   readonly arguments?: readonly Argument[]
   readonly options?: readonly Option[]
   readonly hidden?: boolean
+  /** It has its own connection options: the client's are not added. */
+  readonly ownOptions?: boolean
   run(invocation: Invocation): Promise<number>
 }

@@ -81,7 +81,7 @@ function add(
       parser.option(option.flags, option.summary, (value: string, all: string[] = []) => [...all, value])
     else parser.option(option.flags, option.summary)
   }
-  addGlobals(parser)
+  if (!command.ownOptions) addGlobals(parser)
   const width = Math.max(...command.examples.map((example) => example.line.length), 0)
   if (command.examples.length > 0) {
     parser.addHelpText(
