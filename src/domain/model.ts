@@ -92,6 +92,7 @@ export const Rejection = z.object({
   reason: z.enum([
     'cordoned',
     'not_ready',
+    'avoided',
     'selector',
     'engine_missing',
     'source_missing',
@@ -106,6 +107,8 @@ export const Rejection = z.object({
   message: z.string(),
   needBytes: z.number().optional(),
   haveBytes: z.number().optional(),
+  /** Replicas of the same model on this node, any one of which would make room by leaving. */
+  freedBy: z.array(z.string()).optional(),
 })
 export type Rejection = Readonly<z.infer<typeof Rejection>>
 
