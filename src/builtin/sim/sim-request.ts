@@ -32,6 +32,8 @@ export type SimEvent =
       readonly kind: 'admitted'
       readonly id: string
       readonly atMs: number
+      readonly arrivedAtMs: number
+      readonly promptTokens: number
       /** Tokens found in the prefix cache: whole blocks from the start, never all of the sequence. */
       readonly cachedTokens: number
       /** True when it comes back after a preemption. */

@@ -90,6 +90,8 @@ function admitWaiting(planning: Planning, plan: PlannedStep, budget: number): vo
       kind: 'admitted',
       id: sequence.request.id,
       atMs,
+      arrivedAtMs: sequence.arrivedAtMs,
+      promptTokens: sequence.promptLength,
       cachedTokens: sequence.computed,
       resumed,
     })

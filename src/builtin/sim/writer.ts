@@ -80,8 +80,8 @@ function echoing({ source, ignoreEos, minTokens }: WriterOptions): (index: numbe
 }
 
 /**
- * Sentences of 5 to 14 words. The length of the whole is drawn once: a minimum plus an exponential, so that
- * most answers are short and a few long, as chat answers are.
+ * Sentences of 5 to 14 words. The least length of the whole is drawn once: a minimum plus an exponential, so
+ * that most answers are short and a few long, as chat answers are.
  */
 function rambling({ seeds, ignoreEos, minTokens }: WriterOptions): (index: number) => number {
   const random = seededRandom(hashSeed(...seeds))
@@ -89,7 +89,8 @@ function rambling({ seeds, ignoreEos, minTokens }: WriterOptions): (index: numbe
   let wordsLeft = 0
   let first = true
   return (index) => {
-    if (index >= length && !ignoreEos) return END_TOKEN
+    // At the end of a sentence, so that it does not read as cut.
+    if (index >= length && first && !ignoreEos) return END_TOKEN
     if (wordsLeft === 0 && !first) {
       first = true
       return FULL_STOP
