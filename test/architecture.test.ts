@@ -18,7 +18,7 @@ const FLOORS: Readonly<Record<string, { floor: number; may: readonly string[]; n
   control: { floor: 3, may: ['base', 'domain', 'decide', 'api', 'store', 'engines'], node: true },
   agent: { floor: 3, may: ['base', 'domain', 'decide', 'api', 'engines'], node: true },
   cli: { floor: 3, may: ['base', 'domain', 'api'], node: true },
-  console: { floor: 3, may: ['api', 'domain'], node: false },
+  console: { floor: 3, may: ['base', 'domain', 'api'], node: false },
   roles: {
     floor: 4,
     may: [
