@@ -1,48 +1,93 @@
-import type { Footprint } from '../domain/footprint.ts'
 import type { Rejection } from '../domain/model.ts'
-import type { Labels } from '../domain/names.ts'
-import type { Device, LocalOccupancy, PortRange } from '../domain/node.ts'
 import type { Placement } from '../domain/replica.ts'
+import type { ClusterView, ReplicaAsk } from './cluster-view.ts'
+import { explain } from './explain.ts'
+import { type NodeLedger, openLedger, take } from './node-ledger.ts'
+import type { Random } from './random.ts'
+import { findSeat, isBetterSeat, type Seat } from './seat.ts'
 
-/** A replica that wants a place. */
-export interface ReplicaAsk {
-  readonly replica: string
-  readonly model: string
-  readonly engine: string
-  readonly footprint: Footprint
-  readonly nodeSelector: Labels
-  readonly strategy: 'spread' | 'pack'
-  /** Higher goes first; among equals the older ask. */
-  readonly priority: number
-  readonly createdAtMs: number
-  /** Nodes known to have the source, and nodes known not to; absent when any node will do. */
-  readonly sourceOn?: { readonly found: readonly string[]; readonly missing: readonly string[] }
-  /** Nodes not to use again for this model just now, with the reason (a device fault, a failed start). */
-  readonly avoidNodes: readonly string[]
-}
-
-export interface NodeView {
-  readonly name: string
-  readonly labels: Labels
-  readonly cordoned: boolean
-  /** Its lease is alive. */
-  readonly ready: boolean
-  readonly devices: readonly Device[]
-  readonly engines: readonly string[]
-  readonly enginePorts: PortRange
-  readonly takenPorts: readonly number[]
-  /** What its agent has on it, wanted or not; counted beside the plan until it is gone. */
-  readonly occupancy: readonly LocalOccupancy[]
-}
-
-export interface ClusterView {
-  readonly nodes: readonly NodeView[]
-  readonly placements: readonly Placement[]
-}
+export type { ClusterView, NodeView, ReplicaAsk } from './cluster-view.ts'
 
 export type PlacedReplica = Omit<Placement, 'planVersion'>
 
 export interface SchedulePlan {
   readonly placed: readonly PlacedReplica[]
   readonly unplaced: readonly { readonly replica: string; readonly rejections: readonly Rejection[] }[]
+}
+
+/**
+ * Finds a place for each ask, or says for every node why it has none. Asks go by priority, then age; each is placed
+ * whole or not at all, and takes from what the next ones see. `random` decides only between equal nodes. An ask
+ * must have no placement yet.
+ */
+export function schedule(asks: readonly ReplicaAsk[], cluster: ClusterView, random: Random): SchedulePlan {
+  const ledgers = openLedgers(cluster)
+  const placed: PlacedReplica[] = []
+  const without: ReplicaAsk[] = []
+  // Room only shrinks while a plan is made, so what found no place once finds none later.
+  const hopeless = new Set<string>()
+  for (const ask of [...asks].sort(byUrgency)) {
+    const shape = shapeOf(ask)
+    const seat = hopeless.has(shape) ? undefined : bestSeat(ask, ledgers, random)
+    if (seat === undefined) {
+      hopeless.add(shape)
+      without.push(ask)
+      continue
+    }
+    const replica = placedAt(ask, seat)
+    take(seat.ledger, replica)
+    placed.push(replica)
+  }
+  return { placed, unplaced: explained(without, ledgers) }
+}
+
+function openLedgers({ nodes, placements }: ClusterView): NodeLedger[] {
+  const byNode = new Map<string, Placement[]>(nodes.map((node) => [node.name, []]))
+  for (const placement of placements) byNode.get(placement.node)?.push(placement)
+  return [...nodes]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((node) => openLedger(node, byNode.get(node.name) ?? []))
+}
+
+function byUrgency(a: ReplicaAsk, b: ReplicaAsk): number {
+  return b.priority - a.priority || a.createdAtMs - b.createdAtMs || (a.replica < b.replica ? -1 : 1)
+}
+
+/** Equal for asks that fit in the same places. */
+function shapeOf({ replica: _, priority: __, createdAtMs: ___, ...shape }: ReplicaAsk): string {
+  return JSON.stringify(shape)
+}
+
+function bestSeat(ask: ReplicaAsk, ledgers: readonly NodeLedger[], random: Random): Seat | undefined {
+  let best: Seat[] = []
+  for (const ledger of ledgers) {
+    const seat = findSeat(ask, ledger)
+    if (seat === undefined) continue
+    const [rival] = best
+    if (rival === undefined || isBetterSeat(ask.strategy, seat, rival)) best = [seat]
+    else if (!isBetterSeat(ask.strategy, rival, seat)) best.push(seat)
+  }
+  return best.length > 1 ? best[Math.floor(random() * best.length)] : best[0]
+}
+
+function placedAt(ask: ReplicaAsk, seat: Seat): PlacedReplica {
+  return {
+    replica: ask.replica,
+    model: ask.model,
+    node: seat.ledger.node.name,
+    deviceIds: [...seat.deviceIds],
+    bytesPerDevice: ask.footprint.bytesPerDevice,
+    hostMemoryBytes: ask.footprint.hostMemoryBytes,
+    port: seat.port,
+  }
+}
+
+function explained(asks: readonly ReplicaAsk[], ledgers: readonly NodeLedger[]): SchedulePlan['unplaced'] {
+  const byShape = new Map<string, Rejection[]>()
+  return asks.map((ask) => {
+    const shape = shapeOf(ask)
+    const rejections = byShape.get(shape) ?? ledgers.flatMap((ledger) => explain(ask, ledger))
+    byShape.set(shape, rejections)
+    return { replica: ask.replica, rejections }
+  })
 }

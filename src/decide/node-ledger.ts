@@ -1,0 +1,146 @@
+import type { Device } from '../domain/node.ts'
+import type { Placement } from '../domain/replica.ts'
+import type { NodeView } from './cluster-view.ts'
+
+export interface DeviceLedger {
+  readonly device: Device
+  /** Bytes that ours may take in all: memory less what others use and what the machine itself keeps. */
+  readonly capacityBytes: number
+  /** What others use (accelerators) or the machine keeps (main memory). */
+  readonly othersBytes: number
+  /** Below zero when more was promised than there is. */
+  freeBytes: number
+}
+
+/** What is free on one node, while a plan is made. Mutable; never leaves `schedule`. */
+export interface NodeLedger {
+  readonly node: NodeView
+  readonly devices: readonly DeviceLedger[]
+  /** The processors' device, which also holds main memory. */
+  readonly host: DeviceLedger | undefined
+  readonly ports: Set<number>
+  readonly claims: Map<string, Claim>
+}
+
+/** What one replica holds on one node, by the plan or by what its agent found, whichever is more. */
+export interface Claim {
+  readonly model: string | undefined
+  readonly bytesByDevice: ReadonlyMap<string, number>
+  readonly hostMemoryBytes: number
+  readonly ports: readonly number[]
+}
+
+export type Taking = Pick<
+  Placement,
+  'replica' | 'model' | 'deviceIds' | 'bytesPerDevice' | 'hostMemoryBytes' | 'port'
+>
+
+/**
+ * The ledger of a node. A replica that is both planned and found is counted once. What an accelerator shows as used
+ * beyond the replicas found on it belongs to others; main memory is not read that way, because it counts the page
+ * cache as used: there the machine keeps a reserve.
+ */
+export function openLedger(node: NodeView, placements: readonly Taking[]): NodeLedger {
+  return ledgerOf(node, claimsOf(node, placements))
+}
+
+/** Takes what `taking` needs. */
+export function take(ledger: NodeLedger, taking: Taking): void {
+  charge(ledger, taking.replica, claimOf(taking))
+}
+
+/** The same ledger as if `replica` had left; the original stays as it is. */
+export function without(ledger: NodeLedger, replica: string): NodeLedger {
+  return ledgerOf(ledger.node, new Map([...ledger.claims].filter(([name]) => name !== replica)))
+}
+
+/** How many replicas of `model` are promised to this node, or to one of its devices. */
+export function replicasOf(ledger: NodeLedger, model: string, deviceId?: string): number {
+  let count = 0
+  for (const claim of ledger.claims.values()) {
+    if (claim.model === model && (deviceId === undefined || claim.bytesByDevice.has(deviceId))) count++
+  }
+  return count
+}
+
+/** The first port of the node's range that nobody has. */
+export function freePort({ node, ports }: NodeLedger): number | undefined {
+  for (let port = node.enginePorts.first; port <= node.enginePorts.last; port++) {
+    if (!ports.has(port)) return port
+  }
+  return undefined
+}
+
+function ledgerOf(node: NodeView, claims: ReadonlyMap<string, Claim>): NodeLedger {
+  const ledger: NodeLedger = {
+    node,
+    ...devicesOf(node),
+    ports: new Set(node.takenPorts),
+    claims: new Map(),
+  }
+  for (const [replica, claim] of claims) charge(ledger, replica, claim)
+  return ledger
+}
+
+function devicesOf(node: NodeView): Pick<NodeLedger, 'devices' | 'host'> {
+  const devices = node.devices.map((device): DeviceLedger => {
+    const othersBytes = device.kind === 'cpu' ? hostReserveBytes(device) : foreignBytes(node, device)
+    const capacityBytes = device.memoryBytes - othersBytes
+    return { device, capacityBytes, othersBytes, freeBytes: capacityBytes }
+  })
+  return { devices, host: devices.find(({ device }) => device.kind === 'cpu') }
+}
+
+const HOST_RESERVE_SHARE = 0.1
+const HOST_RESERVE_MOST_BYTES = 2 * 1024 ** 3
+
+function hostReserveBytes(device: Device): number {
+  return Math.min(HOST_RESERVE_MOST_BYTES, Math.ceil(device.memoryBytes * HOST_RESERVE_SHARE))
+}
+
+function foreignBytes(node: NodeView, device: Device): number {
+  let oursBytes = 0
+  for (const found of node.occupancy) {
+    if (found.deviceIds.includes(device.id)) oursBytes += found.bytesPerDevice
+  }
+  return Math.max(0, (device.memoryUsedBytes ?? 0) - oursBytes)
+}
+
+function claimsOf(node: NodeView, placements: readonly Taking[]): Map<string, Claim> {
+  const claims = new Map(placements.map((placement) => [placement.replica, claimOf(placement)]))
+  for (const found of node.occupancy) {
+    const claim = claimOf({ ...found, model: undefined })
+    const planned = claims.get(found.replica)
+    claims.set(found.replica, planned === undefined ? claim : greater(planned, claim))
+  }
+  return claims
+}
+
+function claimOf(taking: Omit<Taking, 'model'> & { readonly model: string | undefined }): Claim {
+  return {
+    model: taking.model,
+    bytesByDevice: new Map(taking.deviceIds.map((id) => [id, taking.bytesPerDevice])),
+    hostMemoryBytes: taking.hostMemoryBytes,
+    ports: [taking.port],
+  }
+}
+
+function greater(planned: Claim, found: Claim): Claim {
+  const bytesByDevice = new Map(planned.bytesByDevice)
+  for (const [id, bytes] of found.bytesByDevice) {
+    bytesByDevice.set(id, Math.max(bytes, bytesByDevice.get(id) ?? 0))
+  }
+  return {
+    model: planned.model,
+    bytesByDevice,
+    hostMemoryBytes: Math.max(planned.hostMemoryBytes, found.hostMemoryBytes),
+    ports: [...planned.ports, ...found.ports],
+  }
+}
+
+function charge(ledger: NodeLedger, replica: string, claim: Claim): void {
+  ledger.claims.set(replica, claim)
+  for (const port of claim.ports) ledger.ports.add(port)
+  for (const entry of ledger.devices) entry.freeBytes -= claim.bytesByDevice.get(entry.device.id) ?? 0
+  if (ledger.host) ledger.host.freeBytes -= claim.hostMemoryBytes
+}
