@@ -6,6 +6,7 @@ import type { Device } from '../../domain/node.ts'
  */
 export const NVIDIA_FIELD_LISTS: readonly (readonly string[])[] = [
   [
+    'index',
     'uuid',
     'name',
     'memory.total',
@@ -15,8 +16,17 @@ export const NVIDIA_FIELD_LISTS: readonly (readonly string[])[] = [
     'power.draw',
     'mig.mode.current',
   ],
-  ['uuid', 'name', 'memory.total', 'memory.used', 'utilization.gpu', 'temperature.gpu', 'power.draw'],
-  ['uuid', 'name', 'memory.total', 'memory.used'],
+  [
+    'index',
+    'uuid',
+    'name',
+    'memory.total',
+    'memory.used',
+    'utilization.gpu',
+    'temperature.gpu',
+    'power.draw',
+  ],
+  ['index', 'uuid', 'name', 'memory.total', 'memory.used'],
 ]
 
 export interface NvidiaCard {
@@ -60,12 +70,14 @@ function readCard(cells: ReadonlyMap<string, string>): NvidiaCard | undefined {
   const utilization = readAmount(cells.get('utilization.gpu')).value
   const temperature = readAmount(cells.get('temperature.gpu')).value
   const power = readAmount(cells.get('power.draw')).value
+  const index = cells.get('index') ?? ''
   const fault = faultOf([...cells.values()]) ?? total.fault
   return {
     device: {
       id: uuid,
       kind: 'cuda',
       model: cells.get('name') ?? '',
+      ...(/^\d{1,4}$/.test(index) ? { index: Number(index) } : {}),
       memoryBytes: mebibytes(total.value ?? 0),
       ...(used.value === undefined ? {} : { memoryUsedBytes: mebibytes(used.value) }),
       ...(utilization === undefined ? {} : { utilization: Math.min(1, Math.max(0, utilization / 100)) }),

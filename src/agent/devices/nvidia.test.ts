@@ -27,7 +27,7 @@ function fakeExec(answer: (argv: readonly string[]) => ExecResult | Promise<Exec
 describe('the list of NVIDIA GPUs', () => {
   test('a healthy GPU is read with its readings', () => {
     const [card] = parseNvidiaQuery(
-      `${H100}, NVIDIA H100 80GB HBM3, 81559, 4, 37, 31, 71.42, Disabled\n`,
+      `0, ${H100}, NVIDIA H100 80GB HBM3, 81559, 4, 37, 31, 71.42, Disabled\n`,
       FIELDS,
     )
     expect(card).toEqual({
@@ -35,6 +35,7 @@ describe('the list of NVIDIA GPUs', () => {
         id: H100,
         kind: 'cuda',
         model: 'NVIDIA H100 80GB HBM3',
+        index: 0,
         memoryBytes: 81559 * MIB,
         memoryUsedBytes: 4 * MIB,
         utilization: 0.37,
@@ -48,18 +49,19 @@ describe('the list of NVIDIA GPUs', () => {
   })
 
   test('values with units are read too', () => {
-    const [card] = parseNvidiaQuery(`${H100}, T4, 16376 MiB, 10 MiB, 5 %, 40, 20.00 W, [N/A]`, FIELDS)
+    const [card] = parseNvidiaQuery(`0, ${H100}, T4, 16376 MiB, 10 MiB, 5 %, 40, 20.00 W, [N/A]`, FIELDS)
     expect(card?.device).toMatchObject({ memoryBytes: 16376 * MIB, utilization: 0.05, powerWatts: 20 })
   })
 
   test.each(['[N/A]', 'N/A', '[Not Supported]', '[Insufficient Permissions]', '[Unknown Error]', 'ERR!', ''])(
     'a reading of %j is absent, not zero',
     (odd) => {
-      const [card] = parseNvidiaQuery(`${H100}, T4, 16376, ${odd}, ${odd}, ${odd}, ${odd}, ${odd}`, FIELDS)
+      const [card] = parseNvidiaQuery(`0, ${H100}, T4, 16376, ${odd}, ${odd}, ${odd}, ${odd}, ${odd}`, FIELDS)
       expect(card?.device).toEqual({
         id: H100,
         kind: 'cuda',
         model: 'T4',
+        index: 0,
         memoryBytes: 16376 * MIB,
         healthy: true,
       })
@@ -69,24 +71,24 @@ describe('the list of NVIDIA GPUs', () => {
   test.each(['[GPU requires reset]', '[GPU is lost]'])(
     'a GPU that says %j anywhere is not healthy',
     (odd) => {
-      const [card] = parseNvidiaQuery(`${H100}, T4, 16376, ${odd}, ${odd}, 40, ${odd}, Disabled`, FIELDS)
+      const [card] = parseNvidiaQuery(`0, ${H100}, T4, 16376, ${odd}, ${odd}, 40, ${odd}, Disabled`, FIELDS)
       expect(card?.device.healthy).toBe(false)
       expect(card?.device.problem).toContain(odd.slice(1, -1))
     },
   )
 
   test.each(['[Unknown Error]', 'ERR!'])('a total of memory that reads %j is a fault', (odd) => {
-    const [card] = parseNvidiaQuery(`${H100}, T4, ${odd}, 0, 0, 40, 20, Disabled`, FIELDS)
+    const [card] = parseNvidiaQuery(`0, ${H100}, T4, ${odd}, 0, 0, 40, 20, Disabled`, FIELDS)
     expect(card?.device).toMatchObject({ healthy: false, memoryBytes: 0 })
   })
 
   test('a comma in the name does not shift the columns', () => {
-    const [card] = parseNvidiaQuery(`${H100}, Odd, Name, 100, 1, 2, 3, 4, Disabled`, FIELDS)
+    const [card] = parseNvidiaQuery(`0, ${H100}, Odd, Name, 100, 1, 2, 3, 4, Disabled`, FIELDS)
     expect(card?.device).toMatchObject({ model: 'Odd, Name', memoryBytes: 100 * MIB, temperatureCelsius: 3 })
   })
 
   test('lines that name no GPU are left out, and a GPU listed twice is there once', () => {
-    const line = `${H100}, T4, 100, 1, 2, 3, 4, Disabled`
+    const line = `0, ${H100}, T4, 100, 1, 2, 3, 4, Disabled`
     expect(
       parseNvidiaQuery(`Unable to determine the device handle\n\n${line}\n${line}`, FIELDS),
     ).toHaveLength(1)
@@ -136,7 +138,7 @@ describe('the NVIDIA probe', () => {
       if (argv[0] === '-L') return exited(MIG_LIST)
       if (argv[0] === '-q') return exited(MIG_XML)
       return exited(
-        `${A100}, NVIDIA A100-SXM4-40GB, 40960, 11, [N/A], 30, 50.1, Enabled\n${H100}, NVIDIA H100 80GB HBM3, 81559, 4, 0, 31, 71.4, Disabled\n`,
+        `0, ${A100}, NVIDIA A100-SXM4-40GB, 40960, 11, [N/A], 30, 50.1, Enabled\n1, ${H100}, NVIDIA H100 80GB HBM3, 81559, 4, 0, 31, 71.4, Disabled\n`,
       )
     })
     const reading = await nvidiaProbe({ exec }).read()
@@ -162,7 +164,7 @@ describe('the NVIDIA probe', () => {
     const { exec, calls } = fakeExec((argv) =>
       argv[0]?.includes('mig.mode')
         ? exited('Field "mig.mode.current" is not a valid field to query.\n', 2)
-        : exited(`${H100}, T4, 100, 1, 2, 3, 4\n`),
+        : exited(`0, ${H100}, T4, 100, 1, 2, 3, 4\n`),
     )
     const probe = nvidiaProbe({ exec })
     expect(await probe.read()).toMatchObject({ kind: 'devices', devices: [{ id: H100 }] })
@@ -209,7 +211,7 @@ describe('the NVIDIA probe', () => {
   })
 
   test('a GPU that shares the machine’s memory gets it, and without a way to know it is unhealthy', async () => {
-    const { exec } = fakeExec(() => exited(`${H100}, NVIDIA GB10, [N/A], [N/A], 0, 40, 10, [N/A]\n`))
+    const { exec } = fakeExec(() => exited(`0, ${H100}, NVIDIA GB10, [N/A], [N/A], 0, 40, 10, [N/A]\n`))
     const sharedMemory = async () => ({ totalBytes: 128e9, usedBytes: 5e9 })
     expect(await nvidiaProbe({ exec, sharedMemory }).read()).toMatchObject({
       devices: [{ memoryBytes: 128e9, memoryUsedBytes: 5e9, healthy: true }],
