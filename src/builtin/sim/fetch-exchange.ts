@@ -38,9 +38,8 @@ function responding(
   resolve: (response: Response) => void,
   reject: (reason: unknown) => void,
 ): Reply {
-  const encoder = new TextEncoder()
   const listeners: (() => void)[] = []
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  const body = unreadBody(() => void close(true))
   let closed = false
 
   const close = (broken: boolean) => {
@@ -52,7 +51,7 @@ function responding(
   }
   const onAbort = () => {
     if (!close(true)) return
-    controller?.error(signal.reason)
+    body.fail(signal.reason)
     reject(signal.reason)
   }
   signal.addEventListener('abort', onAbort, { once: true })
@@ -62,37 +61,81 @@ function responding(
       return closed
     },
     head(status, headers) {
-      if (closed) return
-      const body = new ReadableStream<Uint8Array>({
-        start: (started) => {
-          controller = started
-        },
-        cancel: () => void close(true),
-      })
-      const bodyless = status === 204 || status === 304
-      resolve(new Response(bodyless ? undefined : body, { status, headers }))
+      if (!closed) resolve(new Response(body.stream, { status, headers }))
     },
     write(chunk) {
-      if (!closed && chunk !== '') controller?.enqueue(encoder.encode(chunk))
+      if (!closed) body.add(chunk)
     },
     end(chunk = '') {
       if (closed) return
-      if (chunk !== '') controller?.enqueue(encoder.encode(chunk))
+      body.add(chunk)
       close(false)
-      controller?.close()
+      body.finish(undefined)
     },
     cut() {
       if (!close(true)) return
-      controller?.error(
-        new TypeError('terminated', {
-          cause: Object.assign(new Error('other side closed'), { code: 'UND_ERR_SOCKET' }),
-        }),
-      )
+      body.finish(connectionLost())
       reject(connectionError('ECONNRESET'))
     },
     onBroken(run) {
       if (closed) run()
       else listeners.push(run)
     },
+  }
+}
+
+/** What reading a body throws when its connection goes: undici's words. */
+function connectionLost(): TypeError {
+  return new TypeError('terminated', {
+    cause: Object.assign(new Error('other side closed'), { code: 'UND_ERR_SOCKET' }),
+  })
+}
+
+/**
+ * A body whose reader gets everything written before the end or the break, whenever it reads: a stream's own
+ * queue would be lost on an error, while bytes on a socket are not.
+ */
+function unreadBody(onCancel: () => void) {
+  const encoder = new TextEncoder()
+  let unread = ''
+  let finished: { readonly error: unknown } | undefined
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  let wanted: (() => void) | undefined
+
+  const deliver = () => {
+    if (wanted === undefined || (unread === '' && finished === undefined)) return
+    if (unread !== '') {
+      controller?.enqueue(encoder.encode(unread))
+      unread = ''
+    } else if (finished?.error === undefined) controller?.close()
+    else controller?.error(finished.error)
+    wanted()
+    wanted = undefined
+  }
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      start: (started) => {
+        controller = started
+      },
+      pull: () =>
+        new Promise<void>((resolve) => {
+          wanted = resolve
+          deliver()
+        }),
+      cancel: onCancel,
+    },
+    { highWaterMark: 0 },
+  )
+  return {
+    stream,
+    add(chunk: string) {
+      unread += chunk
+      deliver()
+    },
+    finish(error: unknown) {
+      finished = { error }
+      deliver()
+    },
+    fail: (reason: unknown) => controller?.error(reason),
   }
 }
