@@ -171,3 +171,18 @@ export const WhoAmI = z.object({
 })
 
 export const Version = z.object({ version: z.string(), api: z.literal('v1'), gateway: z.string().optional() })
+
+/** The one envelope of every fault. `code` is one of the table in `base/errors.ts`. */
+export const ApiError = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    /** Stable snake_case: which case of the code it is. */
+    reason: z.string().optional(),
+    details: z.record(z.string(), z.unknown()).optional(),
+    /** What to do next. */
+    hint: z.string().optional(),
+    requestId: z.string(),
+  }),
+})
+export type ApiError = z.infer<typeof ApiError>
