@@ -45,7 +45,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   api: ['zod'],
   engines: ['zod'],
   store: ['zod', 'libsql', '@grpc/grpc-js', '@grpc/proto-loader'],
-  builtin: ['zod', 'node-llama-cpp'],
+  builtin: ['zod', 'node-llama-cpp', '@huggingface/jinja'],
   gateway: ['zod'],
   control: ['zod', 'hono'],
   agent: ['zod'],
