@@ -32,6 +32,11 @@ export function processWorld(): World {
 }
 
 function terminalOf(stream: NodeJS.WriteStream): Terminal {
+  // A reader that has seen enough (`yard list | head`) is no fault of ours.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
   return {
     write: (text) => void stream.write(text),
     isTty: stream.isTTY === true,
