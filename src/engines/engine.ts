@@ -7,8 +7,10 @@ import type { Failure } from '../domain/replica.ts'
 export interface Launch {
   /** Name that clients use; engines serve it so that nothing needs rewriting. */
   readonly servedName: string
-  /** A local path where the engine wants one, else the source's own reference. */
+  /** An absolute local path, or what the source names: `org/name` of a hub, the name of a simulated model. */
   readonly modelRef: string
+  /** Revision of a hub's repository. */
+  readonly revision?: string
   readonly host: string
   readonly port: number
   readonly devices: readonly Device[]
@@ -16,9 +18,11 @@ export interface Launch {
   readonly contextTokens?: number
   readonly maxConcurrency?: number
   readonly embeddings?: boolean
-  readonly adapters: readonly { readonly name: string; readonly path: string }[]
+  /** In the order of the template. `rank` is the adapter's own, when it was read. */
+  readonly adapters: readonly { readonly name: string; readonly path: string; readonly rank?: number }[]
   readonly engineArgs: EngineArgs
   readonly command?: readonly string[]
+  /** What the engine asks of its callers. Handed over by environment; the caller hides it in logs. */
   readonly credential: string
   /** How to run our own program: `[node, yard.js]`. */
   readonly yardCommand: readonly [string, ...string[]]
@@ -35,6 +39,10 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>
 }
 
+/**
+ * A call to make to the engine's port, with `Authorization: Bearer <credential>`, as JSON when it has a body. One
+ * redirect to the same engine is followed (SGLang moves `/metrics` to `/metrics/` in some versions).
+ */
 export interface HttpCall {
   readonly method: 'GET' | 'POST'
   readonly path: string
@@ -47,6 +55,7 @@ export type HttpResult =
   | { readonly kind: 'answer'; readonly status: number; readonly body: string }
   | { readonly kind: 'refused' | 'timeout' | 'reset' }
 
+/** `loading` also stands for a refused connection while the process lives: most engines listen only once loaded. */
 export type ProbeVerdict = 'ready' | 'loading' | 'unhealthy'
 
 /** A signal and how long to wait for the exit before the next step. */
@@ -63,6 +72,9 @@ export interface EngineLoad {
   readonly kvUsed?: number
   readonly promptTokensTotal?: number
   readonly generationTokensTotal?: number
+  /** Prompt tokens that were found in the engine's prefix cache. */
+  readonly cachedTokensTotal?: number
+  readonly preemptionsTotal?: number
 }
 
 export interface Exit {
@@ -108,6 +120,8 @@ export interface Engine {
   /** The command line. Throws nothing: a template that passed `validate` always has one. */
   command(launch: Launch): Command
   readonly readiness: HttpCall
+  /** Asked in place of `readiness` or `liveness` when that was answered 404 or 405; read by the same function. */
+  readonly fallbackProbe?: HttpCall
   readReadiness(result: HttpResult): ProbeVerdict
   readonly liveness: HttpCall & { readonly everyMs: number; readonly failuresToUnhealthy: number }
   readLiveness(result: HttpResult): ProbeVerdict
@@ -115,7 +129,10 @@ export interface Engine {
   progress(line: string): { readonly fraction?: number; readonly message: string } | undefined
   /** Why it ended; `lines` oldest first. */
   classify(exit: Exit, lines: readonly string[]): Failure
-  /** Signals to send, in order, after requests in flight had their time. The last is SIGKILL to the group. */
+  /**
+   * Signals to send, in order, after requests in flight had their time. The last is SIGKILL to the group, which is
+   * due also when the process left at an earlier step: workers outlive their parent and keep device memory.
+   */
   readonly stop: readonly StopStep[]
   readonly metrics: HttpCall | undefined
   /** Reads Prometheus text, by any of the names its versions used. */
@@ -126,6 +143,16 @@ export interface Engine {
     readonly path: string
   }): EngineCall<AdapterResult> | undefined
   unloadAdapter(name: string): EngineCall<AdapterResult> | undefined
+  /**
+   * Top-level fields that a request for an adapter must carry, put over the client's own, where the engine does not
+   * choose the adapter by the `model` it is given. Absent: the adapter's name in `model` is enough.
+   */
+  adapterFields?(request: {
+    readonly servedName: string
+    readonly adapter: string
+    /** All adapters in the order in which they were given at start. */
+    readonly adapters: readonly string[]
+  }): Readonly<Record<string, unknown>>
   /** Turns the engine's rerank answer into ours; undefined when the body is none. */
   readRerank(body: string): RerankResult | undefined
 }
