@@ -35,7 +35,7 @@ export function faultRoutes(state: SimState): Route[] {
       state.onRefuse(durationMs)
       for (const open of [...state.openReplies]) open.cut()
     }
-    if (crash) state.crash(crash.exitCode ?? 1)
+    if (crash) state.crash(crash)
   }
   return [
     ['GET', '/admin/fault', show],

@@ -22,7 +22,17 @@ export interface Fault {
   readonly delayMs?: number
   /** `crash`. */
   readonly exitCode?: number
+  /** `crash`: what the log says of it. */
+  readonly reason?: CrashReason
 }
+
+/** Last words of a vLLM that dies while it serves, as log classifiers know them. */
+export const CRASH_WORDS = {
+  engine_dead: 'vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.',
+  oom: 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB.',
+  device_fault: 'torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered',
+} as const
+export type CrashReason = keyof typeof CRASH_WORDS
 
 export const FAULT_KINDS = {
   /** The port is closed for `durationMs`; open connections break. */
@@ -43,8 +53,8 @@ export const FAULT_KINDS = {
   finish_abort: { afterTokens: 3 },
   /** After `afterTokens` an `{"error": …}` event on HTTP 200, then `[DONE]`; a plain answer becomes a 500. */
   error_frame: { afterTokens: 3, status: 500 },
-  /** The process exits: at once, or when a request has `afterTokens`. */
-  crash: { exitCode: 1 },
+  /** The process says `reason` and exits: at once, or when a request has `afterTokens`. */
+  crash: { exitCode: 1, reason: 'engine_dead' },
   metrics_down: {},
   /** `/metrics` repeats the page it had when this was set. */
   metrics_stale: {},
@@ -141,7 +151,7 @@ const LIMITS: Readonly<Record<string, readonly [least: number, most: number]>> =
 
 function readFault(value: unknown): Fault | string {
   if (!isRecord(value)) return 'a fault must be an object with a "kind"'
-  const { kind, ...fields } = value
+  const { kind, reason, ...fields } = value
   if (!isFaultKind(kind))
     return `unknown fault kind ${JSON.stringify(kind)}; known: ${Object.keys(FAULT_KINDS).join(', ')}`
   for (const [name, field] of Object.entries(fields)) {
@@ -150,9 +160,15 @@ function readFault(value: unknown): Fault | string {
     if (typeof field !== 'number' || !(field >= limits[0] && field <= limits[1]))
       return `"${name}" must be a number from ${limits[0]} to ${limits[1]}`
   }
-  return { ...FAULT_KINDS[kind], ...fields, kind }
+  if (reason === undefined) return { ...FAULT_KINDS[kind], ...fields, kind }
+  if (isCrashReason(reason)) return { ...FAULT_KINDS[kind], ...fields, kind, reason }
+  return `"reason" must be one of ${Object.keys(CRASH_WORDS).join(', ')}`
 }
 
 function isFaultKind(kind: unknown): kind is FaultKind {
   return typeof kind === 'string' && Object.hasOwn(FAULT_KINDS, kind)
+}
+
+function isCrashReason(reason: unknown): reason is CrashReason {
+  return typeof reason === 'string' && Object.hasOwn(CRASH_WORDS, reason)
 }

@@ -27,7 +27,7 @@ export interface GenerationContext {
   /** Model name in the answer. */
   readonly model: string
   readonly cachedTokensShown: boolean
-  readonly crash: (exitCode: number) => void
+  readonly crash: (fault: Fault) => void
 }
 
 /**
@@ -74,7 +74,7 @@ export function generate(
   }
   const strike = (fault: Fault) => {
     if (fault.kind === 'finish_abort') abortAll()
-    else if (fault.kind === 'crash') context.crash(fault.exitCode ?? 1)
+    else if (fault.kind === 'crash') context.crash(fault)
     else if (fault.kind === 'cut') answer.cut(fault.afterTokens ?? 0)
     else {
       over = true

@@ -1,6 +1,6 @@
 import { sendBody } from './answer.ts'
 import { blockHash, hashSeed } from './block-hash.ts'
-import { type ApiError, type Exchange, sendError } from './exchange.ts'
+import { type ApiError, badRequest, type Exchange, sendError } from './exchange.ts'
 import type { RequestFaults } from './faults.ts'
 import { type GenerateRequest, readGenerateRequest } from './generate-request.ts'
 import { type Choice, generate } from './generation.ts'
@@ -33,7 +33,7 @@ export function generateRoute(dialect: 'chat' | 'completion', state: SimState): 
       id,
       model: target.name,
       cachedTokensShown: options.promptTokensDetails,
-      crash: state.crash,
+      crash: (fault) => state.crash(fault),
     })
     if (result.kind === 'queued') state.metrics.accepted(asked.n, asked.maxTokens)
     return refusalOf(result, state)
@@ -58,7 +58,7 @@ export function poolingRoute(read: (fields: JsonFields) => PoolingJob | ApiError
     let aborted = false
     const finish = () => {
       const crash = faults.get('crash')
-      if (crash) state.crash(crash.exitCode ?? 1)
+      if (crash) state.crash(crash)
       else if (aborted || faults.has('error_frame') || faults.has('finish_abort'))
         sendError(reply, ENGINE_ISSUE)
       else {
@@ -178,7 +178,7 @@ function choicesOf(asked: GenerateRequest, adapter: string | undefined, state: S
   })
 }
 
-function refusalOf(result: SubmitResult, { metrics }: SimState): ApiError | undefined {
+function refusalOf(result: SubmitResult, { metrics, maxModelLen }: SimState): ApiError | undefined {
   if (result.kind === 'queued') return undefined
   if (result.reason === 'queue_full') {
     metrics.rejected()
@@ -188,7 +188,13 @@ function refusalOf(result: SubmitResult, { metrics }: SimState): ApiError | unde
       message: 'The server is overloaded: max_num_queued_reqs reached. Please retry later.',
     }
   }
-  return { status: 400, type: 'BadRequestError', message: `The request was rejected: ${result.reason}.` }
+  if (result.reason === 'prompt_too_long')
+    return badRequest(
+      `This model's maximum context length is ${maxModelLen} tokens. However, your request has more input tokens. ` +
+        'Please reduce the length of the input.',
+      'input_tokens',
+    )
+  return badRequest(`The request was rejected: ${result.reason}.`)
 }
 
 /** A client's `x-request-id` becomes part of the answer's id, as in vLLM. */

@@ -7,7 +7,7 @@ import { createAdapters } from './adapters.ts'
 import { hashSeed } from './block-hash.ts'
 import { createEngineLoop } from './engine-loop.ts'
 import { type Exchange, sendError, sendJson } from './exchange.ts'
-import { createFaultTable } from './faults.ts'
+import { CRASH_WORDS, createFaultTable } from './faults.ts'
 import { connectionError, fetchFrom } from './fetch-exchange.ts'
 import { trackedReply } from './open-replies.ts'
 import { routesOf } from './routes.ts'
@@ -81,9 +81,10 @@ export function createSimEngine(options: SimOptions, deps: SimEngineDeps): SimEn
     state.stopLog()
     for (const reply of [...state.openReplies]) reply.cut()
   }
-  state.crash = (exitCode) => {
+  state.crash = ({ exitCode = 1, reason = 'engine_dead' }) => {
     if (phase === 'stopped') return
     deps.log?.('ERROR', 'core.py:710', 'EngineCore encountered a fatal error.', 'EngineCore_DP0')
+    deps.log?.('ERROR', 'core.py:710', CRASH_WORDS[reason], 'EngineCore_DP0')
     halt()
     deps.onCrash?.(exitCode)
   }

@@ -2,7 +2,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Adapters } from './adapters.ts'
 import type { EngineLoop } from './engine-loop.ts'
 import type { Reply } from './exchange.ts'
-import type { FaultTable } from './faults.ts'
+import type { Fault, FaultTable } from './faults.ts'
 import type { SimCore } from './sim-core.ts'
 import type { SimLog } from './sim-log.ts'
 import type { SimMetrics } from './sim-metrics.ts'
@@ -29,5 +29,5 @@ export interface SimState {
   staleMetrics: string | undefined
   readonly stopLog: () => void
   /** Ends the process; set by the engine. */
-  crash: (exitCode: number) => void
+  crash: (fault: Fault) => void
 }

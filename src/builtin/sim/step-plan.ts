@@ -57,6 +57,7 @@ function continueRunning(planning: Planning, plan: PlannedStep): { left: number;
 
 function admitWaiting(planning: Planning, plan: PlannedStep, budget: number): void {
   const { waiting, running, options, pool, atMs, events } = planning
+  if (waiting.length === 0) return
   const adapters = new Set(running.flatMap(({ request }) => request.adapter ?? []))
   let left = budget
   let index = 0
