@@ -41,6 +41,10 @@ describe('whyBlocked', () => {
     expect(blocked([aSource({ gone: FOUND, a: MISSING })], ['a'])?.reason).toBe('source_missing')
   })
 
+  it('is not misled by a node with the name of something that every object has', () => {
+    expect(blocked([aSource({})], ['constructor'])?.reason).toBe('inspecting')
+  })
+
   it('asks for a node when there is none, unless the source is known already', () => {
     expect(blocked([aSource({})], [])).toMatchObject({ reason: 'no_node', final: false })
     expect(blocked([aSource({ gone: FOUND })], [])).toBeUndefined()

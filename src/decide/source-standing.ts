@@ -23,7 +23,7 @@ export function sourcesOn(sources: readonly InspectedSource[]): ReplicaAsk['sour
   if (sources.length === 0) return undefined
   const nodes = [...new Set(sources.flatMap(({ reports }) => Object.keys(reports)))].sort()
   const has = (node: string, kind: SourceReport['kind']) => (one: InspectedSource) =>
-    one.reports[node]?.kind === kind
+    reportOf(one, node)?.kind === kind
   return {
     found: nodes.filter((node) => sources.every(has(node, 'found'))),
     missing: nodes.filter((node) =>
@@ -52,23 +52,21 @@ export function whyBlocked(input: {
   return { reason: 'footprint_unknown', message: input.estimate.message, final: true }
 }
 
-function whyNotFound(
-  { source, reports }: InspectedSource,
-  readyNodes: readonly string[],
-): ModelView['blocked'] {
+function whyNotFound(inspected: InspectedSource, readyNodes: readonly string[]): ModelView['blocked'] {
+  const { source, reports } = inspected
   const looking = readyNodes.length > 0 ? readyNodes : Object.keys(reports)
-  if (looking.some((node) => reports[node]?.kind === 'found')) return undefined
+  if (looking.some((node) => reportOf(inspected, node)?.kind === 'found')) return undefined
   if (readyNodes.length === 0) {
     const message = `no node reports that could look at ${source}; join one with \`yard agent\``
     return { reason: 'no_node', message, final: false }
   }
-  const silent = readyNodes.filter((node) => reports[node] === undefined)
+  const silent = readyNodes.filter((node) => reportOf(inspected, node) === undefined)
   if (silent.length > 0) {
     const message = `waiting for ${silent.length === 1 ? silent[0] : `${silent.length} nodes`} to look at ${source}`
     return { reason: 'inspecting', message, final: false }
   }
   for (const node of [...readyNodes].sort()) {
-    const report = reports[node]
+    const report = reportOf(inspected, node)
     if (report?.kind === 'invalid') {
       return { reason: 'source_invalid', message: `${source} on ${node}: ${report.message}`, final: true }
     }
@@ -80,4 +78,9 @@ function whyNotFound(
     message: `${source} is ${where}; put it there, at the same path, or correct the path`,
     final: true,
   }
+}
+
+/** A node may be named like something that every object has. */
+function reportOf({ reports }: InspectedSource, node: string): SourceReport | undefined {
+  return Object.hasOwn(reports, node) ? reports[node] : undefined
 }
