@@ -10,22 +10,14 @@ export interface StoreWorld extends AsyncDisposable {
   pass(byMs: number): Promise<void>
 }
 
-export type OpenWorld = () => Promise<StoreWorld>
+/** `untouched`: nothing was ever written to it, by another test neither. */
+export type OpenWorld = (needs: { readonly untouched: boolean }) => Promise<StoreWorld>
 
-/** Every sentence of `store.ts`, for one driver. `skips` maps a test's name to the reason why it cannot hold. */
-export function storeConformance(
-  name: string,
-  open: OpenWorld,
-  skips: Readonly<Record<string, string>> = {},
-): void {
-  const it = (sentence: string, run: (world: StoreWorld) => Promise<void>) => {
-    const reason = skips[sentence]
-    if (reason !== undefined) {
-      test.skip(`${sentence} (skipped: ${reason})`, () => {})
-      return
-    }
+/** Every sentence of `store.ts`, for one driver. */
+export function storeConformance(name: string, open: OpenWorld): void {
+  const it: It = (sentence, run, needs = { untouched: false }) => {
     test(sentence, async () => {
-      await using world = await open()
+      await using world = await open(needs)
       await run(world)
     })
   }
@@ -40,13 +32,22 @@ export function storeConformance(
   })
 }
 
-type It = (sentence: string, run: (world: StoreWorld) => Promise<void>) => void
+type It = (
+  sentence: string,
+  run: (world: StoreWorld) => Promise<void>,
+  needs?: { readonly untouched: boolean },
+) => void
 
 function entries(it: It): void {
-  it('a new store is empty and at revision 1', async ({ store }) => {
-    expect(await store.list('')).toEqual({ revision: 1, entries: [] })
-    expect(await put(store, 'a', '1')).toBe(2)
-  })
+  it(
+    'a new store is empty and at revision 1',
+    async ({ store }) => {
+      expect(await store.list('')).toEqual({ revision: 1, entries: [] })
+      expect(await put(store, 'a', '1')).toBe(2)
+      expect((await take(store, '', 0, 1)).map((set) => set.revision)).toEqual([2])
+    },
+    { untouched: true },
+  )
 
   it('a key that was never put is undefined', async ({ store }) => {
     expect(await store.get('a')).toBeUndefined()
@@ -431,6 +432,15 @@ function compaction(it: It): void {
     await store.compact(0)
     await expect(store.compact(revision + 2)).rejects.toSatisfy((e) => isYardError(e, 'invalid_request'))
     await expect(store.compact(-1)).rejects.toSatisfy((e) => isYardError(e, 'invalid_request'))
+  })
+
+  it('can forget everything so far, and goes on from there', async ({ store }) => {
+    const revision = await put(store, '/w/a', '1')
+    await store.compact(revision + 1)
+    await expect(take(store, '/w/', revision - 1, 1)).rejects.toSatisfy((e) => isYardError(e, 'compacted'))
+    const next = take(store, '/w/', revision, 1)
+    await put(store, '/w/a', '2')
+    expect((await next).map((s) => s.revision)).toEqual([revision + 1])
   })
 
   it('a watch that waits is not disturbed by compaction up to where it is', async ({ store }) => {

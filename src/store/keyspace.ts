@@ -122,7 +122,7 @@ export class Keyspace {
 
   /** Undefined when that history is already forgotten. */
   decideCompact(revision: number): Effect | undefined {
-    if (revision > this.#revision) {
+    if (revision > this.#revision + 1) {
       throw new YardError(
         'invalid_request',
         `Revision ${revision} cannot be compacted: the store is at ${this.#revision}.`,

@@ -83,7 +83,7 @@ export interface Store {
   revokeLease(leaseId: string): Promise<void>
   /**
    * Forgets history before `revision`; entries stay, and so does watching after `revision - 1`. A revision that
-   * is already forgotten does nothing, one in the future is `invalid_request`.
+   * is already forgotten does nothing; one beyond the next is `invalid_request`.
    */
   compact(revision: number): Promise<void>
   close(): Promise<void>
