@@ -28,6 +28,7 @@ export const ERROR_TABLE = {
   compacted: { status: 410, retryable: false, exitCode: 1 },
   data_dir_unusable: { status: 500, retryable: false, exitCode: 1 },
   data_dir_newer: { status: 500, retryable: false, exitCode: 1 },
+  record_unreadable: { status: 500, retryable: false, exitCode: 1 },
   port_in_use: { status: 500, retryable: false, exitCode: 1 },
   partial: { status: 500, retryable: false, exitCode: 9 },
 } as const satisfies Record<string, { status: number; retryable: boolean; exitCode: number }>

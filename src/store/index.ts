@@ -1,0 +1,8 @@
+export { type EmbeddedStoreOptions, openEmbeddedStore } from './embedded-store.ts'
+export type { EtcdStoreOptions } from './etcd-store.ts'
+export { DEFAULT_HISTORY, type HistoryBounds } from './keyspace.ts'
+export { LEASE_MAX_TTL_MS, TXN_MAX_BYTES, TXN_MAX_OPS } from './limits.ts'
+export { openMemoryStore } from './memory-store.ts'
+export { openEtcdStore } from './open-etcd-store.ts'
+export type { Change, ChangeSet, Compare, Entry, Op, Store, TxnResult } from './store.ts'
+export { defineTable, isRecordNamePart, type RecordName, type Row, type Table } from './tables.ts'
