@@ -46,6 +46,73 @@ test('an embedding model', () => {
   ])
 })
 
+describe('it tells the cause from its lines', () => {
+  const logged = (event: string, fields: object) =>
+    JSON.stringify({ time: '2026-11-23T05:18:22.538Z', level: 'error', part: 'llama', event, ...fields })
+  const cases: readonly [reason: string, line: string, message: string][] = [
+    [
+      'missing_file',
+      logged('load_failed', { reason: 'file_missing', message: '/nope.gguf does not exist' }),
+      '/nope.gguf does not exist',
+    ],
+    [
+      'invalid_model',
+      logged('load_failed', {
+        reason: 'truncated',
+        message:
+          'trunc.gguf: the file has 200000 bytes but its tensors need 458656; copy or download it again',
+      }),
+      'trunc.gguf: the file has 200000 bytes but its tensors need 458656; copy or download it again',
+    ],
+    [
+      'missing_file',
+      logged('load_failed', {
+        reason: 'adapter_file_missing',
+        message: 'adapter "a": /nope.gguf does not exist',
+      }),
+      'adapter "a": /nope.gguf does not exist',
+    ],
+    [
+      'invalid_adapter',
+      logged('load_failed', { reason: 'adapter_unfit', message: 'x is no adapter for a llama model' }),
+      'x is no adapter for a llama model',
+    ],
+    [
+      'out_of_memory',
+      logged('load_failed', { reason: 'out_of_memory', message: 'it needs 62501 MiB' }),
+      'it needs 62501 MiB',
+    ],
+    [
+      'engine_failed',
+      logged('engine_fault', { message: 'decode failed' }),
+      'llama.cpp failed while it ran: decode failed',
+    ],
+    [
+      'bad_argument',
+      "yard engine llama: Unknown option '--foo'",
+      "the engine refuses its arguments: Unknown option '--foo'; correct engineArgs",
+    ],
+  ]
+  for (const [reason, line, message] of cases) {
+    test(`${reason}: ${message}`, () => {
+      expect(llama.classify({ code: 1 }, ['{"event":"listening"}', line])).toMatchObject({ reason, message })
+    })
+  }
+
+  test('port_in_use: with the port', () => {
+    const line = logged('cannot_listen', {
+      reason: 'EADDRINUSE',
+      host: '127.0.0.1',
+      port: 20001,
+      message: 'listen EADDRINUSE: address already in use 127.0.0.1:20001',
+    })
+    expect(llama.classify({ code: 3 }, [line])).toMatchObject({
+      reason: 'port_in_use',
+      message: expect.stringContaining('port 20001 is taken'),
+    })
+  })
+})
+
 test('its exit codes tell where its lines do not', () => {
   const reason = (code: number) => llama.classify({ code }, ['{"level":"error"}']).reason
   expect([1, 2, 3, 4, 0].map(reason)).toEqual([

@@ -3,9 +3,9 @@ import { deviceEnvironment } from './device-environment.ts'
 import type { Command, Engine, Launch } from './engine.ts'
 import { flagWords } from './engine-args.ts'
 import { readEngineLoad } from './engine-metrics.ts'
-import { classifyFailure, type ExitCodeReasons } from './failure-classes.ts'
-import { LLAMA_CPP_FAILURES } from './failure-rules.ts'
+import { classifyFailure } from './failure-classes.ts'
 import { isObject, parseJson } from './json.ts'
+import { LLAMA_EXIT_CODES, LLAMA_FAILURES } from './llama-failures.ts'
 import { LLAMA_FLAGS } from './llama-flags.ts'
 import { vllmLora } from './lora-calls.ts'
 import { onceReady, whileLoading } from './probe-verdicts.ts'
@@ -37,9 +37,10 @@ export const llama: Engine = {
   liveness: { method: 'GET', path: '/health', timeoutMs: 5_000, everyMs: 5_000, failuresToUnhealthy: 3 },
   readLiveness: onceReady,
   progress: progressReader([
-    [/loading .*?(\d{1,3}) ?%/i, (percent) => Number(percent) / 100, (percent) => `loading: ${percent} %`],
+    [/"event":"listening"/, 0.1, () => 'loading the model'],
+    [/"event":"ready".*?"loadMs":(\d+)/, 1, (ms) => `loaded in ${ms} ms`],
   ]),
-  classify: (exit, lines) => classifyFailure(exit, lines, LLAMA_CPP_FAILURES, LLAMA_EXIT_CODES),
+  classify: (exit, lines) => classifyFailure(exit, lines, LLAMA_FAILURES, LLAMA_EXIT_CODES),
   stop: [
     { signal: 'SIGTERM', waitMs: 10_000 },
     { signal: 'SIGTERM', waitMs: 5_000 },
@@ -57,21 +58,6 @@ export const llama: Engine = {
   loadAdapter: vllmLora.load,
   unloadAdapter: vllmLora.unload,
   readRerank: readRerankBody,
-}
-
-/** Source: `LLAMA_EXIT` of the program. */
-const LLAMA_EXIT_CODES: ExitCodeReasons = {
-  1: { reason: 'invalid_model', message: 'the model or an adapter could not be loaded; see the last line' },
-  2: {
-    reason: 'bad_argument',
-    message: 'the engine refuses its arguments; see its last line and correct engineArgs',
-  },
-  3: {
-    reason: 'port_in_use',
-    message:
-      'the engine could not listen: its port is taken by another process on this node, or the host has no such address',
-  },
-  4: { reason: 'engine_failed', message: 'llama.cpp failed while it ran; see the last lines' },
 }
 
 const MOST_LORAS = 64
