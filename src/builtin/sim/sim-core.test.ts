@@ -127,6 +127,18 @@ describe('the engine core', () => {
     expect(finished(drain(sim))[0]?.cachedTokens).toBe(12)
   })
 
+  it('takes nothing after a gap, even when later blocks are still there', () => {
+    const sim = core({ numBlocks: 8, maxModelLen: 32 })
+    // Both compute the first block; the short one names it, lets go of it first, and it is evicted first.
+    sim.submit(aRequest({ id: 'short', promptTokens: tokens(5), maxTokens: 1 }), 0)
+    sim.submit(aRequest({ id: 'long', promptTokens: tokens(13), maxTokens: 3 }), 0)
+    drain(sim)
+    sim.submit(aRequest({ id: 'other', promptTokens: tokens(24, 500), maxTokens: 1 }), 100)
+    drain(sim)
+    sim.submit(aRequest({ id: 'again', promptTokens: tokens(13), maxTokens: 1 }), 200)
+    expect(finished(drain(sim))[0]?.cachedTokens).toBe(0)
+  })
+
   it('finds generated tokens again in the next turn', () => {
     const sim = core()
     sim.submit(aRequest({ id: 'a', promptTokens: tokens(6), maxTokens: 7 }), 0)
@@ -169,6 +181,17 @@ describe('the engine core', () => {
     )
     expect(recomputed).toBeGreaterThan(0)
     expect(sim.stats().kvUsage).toBe(0)
+  })
+
+  it('brings back what it preempted before it admits what came later', () => {
+    const sim = core({ numBlocks: 16, maxModelLen: 64, maxNumSeqs: 2 })
+    for (const [at, id] of ['old', 'young', 'later'].entries())
+      sim.submit(aRequest({ id, promptTokens: tokens(14, at * 100), maxTokens: 40 }), at)
+    const events = drain(sim)
+    expect(events.some((event) => event.kind === 'preempted' && event.id === 'young')).toBe(true)
+    const admitted = events.flatMap((event) => (event.kind === 'admitted' ? event.id : []))
+    expect(admitted.indexOf('later')).toBeGreaterThan(admitted.lastIndexOf('young'))
+    expect(finished(events).map((end) => end.id)).toEqual(['old', 'young', 'later'])
   })
 
   it('frees blocks at once on abort, also in the middle of a step', () => {

@@ -98,7 +98,8 @@ function admitWaiting(planning: Planning, plan: PlannedStep, budget: number): vo
     })
 
     const tokens = Math.min(sequence.tokens.length - sequence.computed, left)
-    reserve(planning, sequence, sequence.computed + tokens)
+    if (!reserve(planning, sequence, sequence.computed + tokens))
+      throw new Error(`sim core: ${sequence.request.id} was admitted without room for its prompt`)
     schedule(plan, sequence, tokens)
     left -= tokens
   }
