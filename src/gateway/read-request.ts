@@ -1,0 +1,308 @@
+/** Where a value stands in the body: first byte and the byte after the last. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** The fields of a request body that the gateway decides on. Everything else passes unseen. */
+export interface RequestBodyFacts {
+  readonly kind: 'read'
+  readonly model: string
+  /** The JSON text of `model` with its quotes, to be replaced for a service that knows the model by another name. */
+  readonly modelRange: ByteRange
+  readonly stream: boolean
+  /** `stream_options.include_usage`. */
+  readonly includeUsage: boolean
+  /** `max_completion_tokens`, or `max_tokens` when only that is given. */
+  readonly maxTokens: number | undefined
+  /** Choices asked for. */
+  readonly choices: number
+  readonly user: string | undefined
+}
+
+export interface UnreadableBody {
+  readonly kind: 'unreadable'
+  readonly reason: 'invalid_json' | 'invalid_value' | 'missing_field'
+  readonly message: string
+  readonly param?: string
+}
+
+/**
+ * Reads the few top-level fields that a gateway needs, without parsing the rest. What it accepts may still be
+ * wrong JSON inside a skipped string or number: the engine answers that. What it refuses:
+ * - a body whose brackets and quotes don't match, or that is no object;
+ * - a field it reads of the wrong type, or given twice. JSON.parse would take the last and some engines take
+ *   the first, so that a request could be authorized for one model and served by another.
+ * - nesting deeper than 512.
+ */
+export function readRequest(body: Buffer): RequestBodyFacts | UnreadableBody {
+  const cursor = new Cursor(body)
+  const fields = readFields(cursor, TOP_LEVEL)
+  if (fields.kind === 'unreadable') return fields
+  if (cursor.skipSpace() !== END) return broken(cursor.at, 'there is more after the object')
+
+  const model = fields.values.get('model')
+  if (model === undefined)
+    return { kind: 'unreadable', reason: 'missing_field', message: 'model is required', param: 'model' }
+  const name = textOf(body, model)
+  if (name === undefined || name === '') return wrongType('model', 'a non-empty string')
+  const stream = booleanOf(body, fields.values.get('stream'))
+  if (stream === undefined) return wrongType('stream', 'true or false')
+  const options = fields.values.get('stream_options')
+  const includeUsage = options === undefined ? false : readIncludeUsage(body, options)
+  if (typeof includeUsage !== 'boolean') return includeUsage
+  const user = fields.values.get('user')
+  return {
+    kind: 'read',
+    model: name,
+    modelRange: model,
+    stream,
+    includeUsage,
+    maxTokens:
+      numberOf(body, fields.values.get('max_completion_tokens')) ??
+      numberOf(body, fields.values.get('max_tokens')),
+    choices: numberOf(body, fields.values.get('n')) ?? 1,
+    user: user === undefined ? undefined : textOf(body, user),
+  }
+}
+
+/** The body with another model name in it; every other byte stays. */
+export function withModel(body: Buffer, range: ByteRange, model: string): Buffer {
+  return Buffer.concat([
+    body.subarray(0, range.start),
+    Buffer.from(JSON.stringify(model)),
+    body.subarray(range.end),
+  ])
+}
+
+const TOP_LEVEL: ReadonlySet<string> = new Set([
+  'model',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+  'user',
+])
+const STREAM_OPTIONS: ReadonlySet<string> = new Set(['include_usage'])
+const LONGEST_KEY = 'max_completion_tokens'.length
+const DEEPEST = 512
+
+const END = -1
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+/** The wanted fields of the object at the cursor, which is left behind its closing brace. */
+function readFields(
+  cursor: Cursor,
+  wanted: ReadonlySet<string>,
+): { readonly kind: 'fields'; readonly values: ReadonlyMap<string, ByteRange> } | UnreadableBody {
+  const values = new Map<string, ByteRange>()
+  if (cursor.skipSpace() !== OPEN_BRACE) return broken(cursor.at, 'the body is no JSON object')
+  cursor.at++
+  if (cursor.skipSpace() === CLOSE_BRACE) {
+    cursor.at++
+    return { kind: 'fields', values }
+  }
+  for (;;) {
+    if (cursor.skipSpace() !== QUOTE) return broken(cursor.at, 'a field name is expected')
+    const keyStart = cursor.at
+    if (!cursor.skipString()) return broken(keyStart, 'this string does not end')
+    const key = keyOf(cursor.bytes, keyStart, cursor.at)
+    if (cursor.skipSpace() !== COLON) return broken(cursor.at, 'a colon is expected')
+    cursor.at++
+    cursor.skipSpace()
+    const start = cursor.at
+    if (!cursor.skipValue()) return broken(cursor.at, 'this value is not well formed')
+    if (key !== undefined && wanted.has(key)) {
+      if (values.has(key))
+        return { kind: 'unreadable', reason: 'invalid_value', message: `${key} is given twice`, param: key }
+      values.set(key, { start, end: cursor.at })
+    }
+    const next = cursor.skipSpace()
+    cursor.at++
+    if (next === CLOSE_BRACE) return { kind: 'fields', values }
+    if (next !== COMMA) return broken(cursor.at - 1, 'a comma or a closing brace is expected')
+  }
+}
+
+function readIncludeUsage(body: Buffer, range: ByteRange): boolean | UnreadableBody {
+  const options = body.subarray(range.start, range.end)
+  if (options[0] !== OPEN_BRACE) {
+    return options.length === 4 && latin1(options, 0, 4) === 'null'
+      ? false
+      : wrongType('stream_options', 'an object')
+  }
+  const fields = readFields(new Cursor(options), STREAM_OPTIONS)
+  if (fields.kind === 'unreadable') return fields
+  const wanted = booleanOf(options, fields.values.get('include_usage'))
+  return wanted ?? wrongType('stream_options.include_usage', 'true or false')
+}
+
+/** Moves over JSON text. Methods that skip return false, with `at` where it went wrong, when they can't. */
+class Cursor {
+  readonly bytes: Buffer
+  at = 0
+  /** Open brackets of the value being skipped, innermost last. */
+  readonly #open: number[] = []
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+
+  /** The next byte that is no white space, or END. */
+  skipSpace(): number {
+    const { bytes } = this
+    for (let at = this.at; at < bytes.length; at++) {
+      const byte = bytes[at] as number
+      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
+        this.at = at
+        return byte
+      }
+    }
+    this.at = bytes.length
+    return END
+  }
+
+  /** From the opening quote to behind the closing one. */
+  skipString(): boolean {
+    const { bytes } = this
+    const start = this.at + 1
+    // Short strings are walked; in long ones (prompts, images) the engine's own search is many times faster.
+    const walkEnd = Math.min(bytes.length, start + 48)
+    for (let at = start; at < walkEnd; at++) {
+      const byte = bytes[at]
+      if (byte === BACKSLASH) at++
+      else if (byte === QUOTE) {
+        this.at = at + 1
+        return true
+      }
+    }
+    for (let at = bytes.indexOf(QUOTE, start); at !== -1; at = bytes.indexOf(QUOTE, at + 1)) {
+      if (!isEscaped(bytes, at, start)) {
+        this.at = at + 1
+        return true
+      }
+    }
+    return false
+  }
+
+  skipValue(): boolean {
+    const first = this.bytes[this.at]
+    if (first === QUOTE) return this.skipString()
+    if (first === OPEN_BRACE || first === OPEN_BRACKET) return this.#skipNested()
+    return this.#skipScalar()
+  }
+
+  #skipNested(): boolean {
+    const { bytes } = this
+    const open = this.#open
+    open.length = 0
+    while (this.at < bytes.length) {
+      const byte = bytes[this.at]
+      if (byte === QUOTE) {
+        if (!this.skipString()) return false
+        continue
+      }
+      this.at++
+      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        if (open.length === DEEPEST) return false
+        // In ASCII a closing bracket stands two behind its opening one.
+        open.push((byte as number) + 2)
+      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+        if (open.pop() !== byte) return false
+        if (open.length === 0) return true
+      }
+    }
+    return false
+  }
+
+  #skipScalar(): boolean {
+    const { bytes } = this
+    const start = this.at
+    let at = start
+    while (at < bytes.length && isScalarByte(bytes[at] as number)) at++
+    this.at = at
+    const text = latin1(bytes, start, at)
+    return text === 'true' || text === 'false' || text === 'null' || NUMBER.test(text)
+  }
+}
+
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+
+/** Letters, digits, `+`, `-`, `.` */
+function isScalarByte(byte: number): boolean {
+  return (
+    (byte >= 0x61 && byte <= 0x7a) ||
+    (byte >= 0x30 && byte <= 0x39) ||
+    byte === 0x2b ||
+    byte === 0x2d ||
+    byte === 0x2e ||
+    byte === 0x45
+  )
+}
+
+/** True when an odd number of backslashes stands before `at`. */
+function isEscaped(bytes: Buffer, at: number, start: number): boolean {
+  let before = at - 1
+  while (before >= start && bytes[before] === BACKSLASH) before--
+  return (at - before) % 2 === 0
+}
+
+/** A field name; undefined for one that is too long to be wanted. */
+function keyOf(bytes: Buffer, start: number, end: number): string | undefined {
+  // Every character may be written as a six-byte escape.
+  if (end - start - 2 > LONGEST_KEY * 6) return undefined
+  const text = latin1(bytes, start + 1, end - 1)
+  return text.includes('\\') ? parsed(bytes, start, end) : text
+}
+
+function textOf(bytes: Buffer, range: ByteRange): string | undefined {
+  if (bytes[range.start] !== QUOTE) return undefined
+  const text = bytes.toString('utf8', range.start + 1, range.end - 1)
+  return text.includes('\\') ? parsed(bytes, range.start, range.end) : text
+}
+
+function parsed(bytes: Buffer, start: number, end: number): string | undefined {
+  try {
+    return JSON.parse(bytes.toString('utf8', start, end)) as string
+  } catch {
+    return undefined
+  }
+}
+
+/** Absent and null are false; undefined for anything that is no boolean. */
+function booleanOf(bytes: Buffer, range: ByteRange | undefined): boolean | undefined {
+  if (range === undefined) return false
+  const text = latin1(bytes, range.start, Math.min(range.end, range.start + 6))
+  if (text === 'true') return true
+  return text === 'false' || text === 'null' ? false : undefined
+}
+
+function numberOf(bytes: Buffer, range: ByteRange | undefined): number | undefined {
+  if (range === undefined || range.end - range.start > 30) return undefined
+  const text = latin1(bytes, range.start, range.end)
+  return NUMBER.test(text) ? Number(text) : undefined
+}
+
+function latin1(bytes: Buffer, start: number, end: number): string {
+  return bytes.toString('latin1', start, end)
+}
+
+function broken(at: number, what: string): UnreadableBody {
+  return {
+    kind: 'unreadable',
+    reason: 'invalid_json',
+    message: `the body is not valid JSON: at byte ${at}, ${what}`,
+  }
+}
+
+function wrongType(param: string, expected: string): UnreadableBody {
+  return { kind: 'unreadable', reason: 'invalid_value', message: `${param} must be ${expected}`, param }
+}
