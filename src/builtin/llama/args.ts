@@ -23,7 +23,10 @@ export const LLAMA_USAGE = `yard engine llama --model FILE --served-model-name N
   --queue-timeout SECONDS    longest wait for a sequence (60)
   --drain-timeout SECONDS    time for running requests after SIGTERM (30)
 
-The bearer key for all but /health is read from YARD_ENGINE_KEY; without it no key is asked for.`
+The bearer key for all but /health is read from YARD_ENGINE_KEY; without it no key is asked for.
+
+Exit codes: 0 stopped by a signal, 1 model not loaded (the last line on stderr says why), 2 bad arguments,
+3 cannot listen, 4 llama.cpp failed while running, 130 and 143 ended at once by a second signal.`
 
 /** Reads the words after `yard engine llama`. Unknown flags and values out of range are refused. */
 export function parseLlamaArgs(argv: readonly string[]): LlamaArgs {

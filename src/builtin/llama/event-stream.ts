@@ -1,9 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
-import type { Exchange } from './exchange.ts'
+import { type Exchange, untilEvent } from './exchange.ts'
 import { errorBody, type Refusal } from './refusal.ts'
-
-/** Time that a client may leave its answer unread before it is hung up on. */
-const STALL_LIMIT_MS = 60_000
 
 /**
  * Server-sent events in OpenAI's form. The head goes out with the first event, so until then an error can still be
@@ -50,21 +47,6 @@ export class EventStream {
         'x-request-id': id,
       })
     }
-    if (!response.write(text)) await this.#drained()
-  }
-
-  #drained(): Promise<void> {
-    const { response } = this.#exchange
-    return new Promise((resolve) => {
-      const end = () => {
-        timer.cancel()
-        response.off('drain', end)
-        response.off('close', end)
-        resolve()
-      }
-      const timer = this.#clock.after(STALL_LIMIT_MS, () => response.destroy())
-      response.on('drain', end)
-      response.on('close', end)
-    })
+    if (!response.write(text)) await untilEvent(response, 'drain', this.#clock)
   }
 }

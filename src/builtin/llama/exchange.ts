@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../base/clock.ts'
 import { errorText } from '../../base/errors.ts'
 import { isObject, type JsonObject } from './fields.ts'
 import { errorBody, type Refusal, refusal } from './refusal.ts'
@@ -88,4 +89,22 @@ function send(
     'x-request-id': id,
   })
   response.end(text)
+}
+
+/** Time that a client may leave its answer unread before it is hung up on. */
+const STALL_LIMIT_MS = 60_000
+
+/** Resolves when the client took what was written (`drain`), or all of it (`finish`), or is gone. */
+export function untilEvent(response: ServerResponse, event: 'drain' | 'finish', clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      timer.cancel()
+      response.off(event, end)
+      response.off('close', end)
+      resolve()
+    }
+    const timer = clock.after(STALL_LIMIT_MS, () => response.destroy())
+    response.on(event, end)
+    response.on('close', end)
+  })
 }

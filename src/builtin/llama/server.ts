@@ -6,7 +6,7 @@ import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { serveAdapterChange } from './adapter-routes.ts'
 import { serveEmbeddings } from './embedding-route.ts'
-import { type AbortReason, type Exchange, sendJson, sendRefusal } from './exchange.ts'
+import { type AbortReason, type Exchange, sendJson, sendRefusal, untilEvent } from './exchange.ts'
 import { serveMetrics, serveModels } from './info-routes.ts'
 import type { Metrics, Outcome } from './metrics.ts'
 import { type Refusal, refusal } from './refusal.ts'
@@ -109,6 +109,8 @@ export class EngineServer {
     }
     const left: AbortReason = 'client_left'
     response.once('close', () => controller.abort(left))
+    // Each choice of an answer may wait for the client to read on.
+    response.setMaxListeners(0)
     request.on('error', () => {})
     this.#inFlight.add(controller)
     const path = (request.url ?? '/').split('?')[0] ?? '/'
@@ -121,6 +123,10 @@ export class EngineServer {
       if (response.headersSent) response.destroy()
       else sendRefusal(exchange, refusal(500, 'internal_error', 'the engine failed; its log says why'))
     } finally {
+      // What is written but not sent would be lost if the engine ended now.
+      if (response.writableEnded && !response.writableFinished && !response.destroyed) {
+        await untilEvent(response, 'finish', clock)
+      }
       this.#inFlight.delete(controller)
       if (this.#inFlight.size === 0) for (const done of this.#whenEmpty.splice(0)) done()
     }

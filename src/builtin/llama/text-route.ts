@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { errorText } from '../../base/errors.ts'
 import {
   AnswerChunks,
@@ -128,6 +129,7 @@ async function writeAnswer(
   const texts = plan.generations.map(() => '')
   const failed = new AbortController()
   const signal = AbortSignal.any([exchange.signal, failed.signal])
+  setMaxListeners(0, signal)
   const context = { model, pool: lane.pool, clock, metrics, arrivedMs: exchange.arrivedMs, onFault }
   const results = await Promise.all(
     plan.generations.map(async (generation, index): Promise<ChoiceResult> => {
