@@ -69,6 +69,7 @@ export function streamedAnswer(options: AnswerOptions): Answer {
 export function wholeAnswer(options: AnswerOptions): Answer {
   const { dialect, reply, headers } = options
   const results = Array.from({ length: options.choices }, (_, index) => emptyResult(index))
+  const ids = results.map((): number[] => [])
   let cutsBody = false
 
   return {
@@ -77,10 +78,11 @@ export function wholeAnswer(options: AnswerOptions): Answer {
       const result = results[index]
       if (result === undefined) return
       result.text += text
-      if (tokenIds) result.tokenIds = (result.tokenIds ?? []).concat(tokenIds)
+      if (tokenIds) ids[index]?.push(...tokenIds)
       if (finish === undefined) return
       result.finish = finish
       result.stopReason = stopReason
+      if (tokenIds) result.tokenIds = ids[index]
     },
     finish(usage) {
       sendBody(dialect.whole(results, usage), { ...options, cutsBody })

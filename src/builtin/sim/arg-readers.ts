@@ -36,11 +36,14 @@ export function int({ least, most }: { least: number; most?: number }): ArgReade
   })
 }
 
-export function float({ above, most }: { above: number; most: number }): ArgReader<number> {
+/** `aboveLeast`: the least itself is out. */
+export function float(limits: { least: number; most: number; aboveLeast?: boolean }): ArgReader<number> {
+  const { least, most, aboveLeast = false } = limits
   return single((value, done) => {
     const number = value.trim() === '' ? Number.NaN : Number(value)
     if (!Number.isFinite(number)) return `invalid float value: '${value}'`
-    if (number <= above || number > most) return `value out of range: ${value}`
+    if (number < least || number > most || (aboveLeast && number === least))
+      return `value out of range: ${value}`
     done(number)
     return undefined
   })

@@ -443,6 +443,27 @@ describe('the rest of the surface', () => {
   })
 })
 
+describe('a bug in one request', () => {
+  it('is a 500 for that request and nothing to the others', async () => {
+    let broken = true
+    const { chat, json } = aSim(
+      {},
+      {
+        requestId: () => {
+          if (broken) throw new Error('boom')
+          return 'id'
+        },
+      },
+    )
+    expect(await json(chat())).toMatchObject({
+      status: 500,
+      body: { error: { type: 'InternalServerError' } },
+    })
+    broken = false
+    expect((await json(chat({ max_tokens: 1 }))).status).toBe(200)
+  })
+})
+
 describe('shutting down', () => {
   it('aborts at once with a timeout of zero: finish_reason abort on HTTP 200', async () => {
     const { chat, engine, clock, run } = aSim()

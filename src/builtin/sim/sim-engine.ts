@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
-import { YardError } from '../../base/errors.ts'
+import { errorText, YardError } from '../../base/errors.ts'
 import type { Fetch } from '../../base/fetch.ts'
 import { seededRandom } from '../../base/random.ts'
 import { isGuarded, keyCheck } from './access.ts'
@@ -69,11 +69,24 @@ export function createSimEngine(options: SimOptions, deps: SimEngineDeps): SimEn
     else if (route === undefined) sendJson(reply, 404, { detail: 'Not Found' })
     else {
       const serve = route.get(method)
-      if (serve) serve(exchange)
+      if (serve) guarded(serve, exchange)
       else sendJson(reply, 405, { detail: 'Method Not Allowed' }, { allow: [...route.keys()].join(', ') })
     }
   }
 
+  /** One request must not end the process for all. */
+  const guarded = (serve: Serve, exchange: Exchange) => {
+    try {
+      serve(exchange)
+    } catch (error) {
+      deps.log?.('ERROR', 'serving.py:180', `This is a bug of the simulation: ${errorText(error)}`)
+      sendError(exchange.reply, {
+        status: 500,
+        type: 'InternalServerError',
+        message: 'Internal server error',
+      })
+    }
+  }
   const overSocketless = fetchFrom(handle)
   const halt = () => {
     phase = 'stopped'

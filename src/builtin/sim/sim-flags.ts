@@ -67,7 +67,7 @@ const ROWS: readonly Flag[] = [
   one('--block-size', int({ least: 1, most: 256 }), (draft, value) => (draft.blockSize = value)),
   one('--num-gpu-blocks-override', int({ least: 1 }), (draft, value) => (draft.numGpuBlocksOverride = value)),
   one('--kv-cache-memory-bytes', int({ least: 1 }), (draft, value) => (draft.kvCacheMemoryBytes = value)),
-  one('--gpu-memory-utilization', float({ above: 0, most: 1 }), (draft, value) => {
+  one('--gpu-memory-utilization', float({ least: 0, most: 1, aboveLeast: true }), (draft, value) => {
     draft.gpuMemoryUtilization = value
   }),
   one('--tensor-parallel-size/-tp', int({ least: 1 }), (draft, value) => (draft.tensorParallelSize = value)),
@@ -89,9 +89,9 @@ const ROWS: readonly Flag[] = [
   one('--enable-force-include-usage', flag(true), (draft, value) => (draft.forceIncludeUsage = value)),
   one('--enable-server-load-tracking', flag(true), (draft, value) => (draft.serverLoadTracking = value)),
   one('--enable-request-id-headers', flag(true), (draft, value) => (draft.requestIdHeaders = value)),
-  one('--speed', float({ above: 0, most: 1e6 }), (draft, value) => (draft.speed = value)),
+  one('--speed', float({ least: 0, most: 1e6, aboveLeast: true }), (draft, value) => (draft.speed = value)),
   one('--profile', profile, (draft, value) => (draft.profile = value)),
-  one('--jitter', float({ above: -1, most: 0.3 }), (draft, value) => (draft.jitter = Math.max(0, value))),
+  one('--jitter', float({ least: 0, most: 0.3 }), (draft, value) => (draft.jitter = value)),
   one('--startup-ms', int({ least: 0 }), (draft, value) => (draft.startupMs = value)),
   one('--startup-fail', oneOf(...STARTUP_FAILURES), (draft, value) => (draft.startupFail = value)),
   one('--mode', oneOf('random', 'echo'), (draft, value) => (draft.mode = value)),
