@@ -126,7 +126,7 @@ describe('yard dev', () => {
   })
 
   it('runs any GGUF file under a name', async () => {
-    const { buildTiny } = await import('../../src/engines/tiny/index.ts')
+    const { buildTiny } = await import('../../src/engines/tiny/build.ts')
     const { writeFileSync } = await import('node:fs')
     const path = join(dir.path, 'my model.gguf')
     writeFileSync(path, buildTiny('tiny'))
