@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { isYardError } from '../base/errors.ts'
 import { FakeClock } from '../base/fake-clock.ts'
-import { type OpenWorld, put, storeConformance, take } from './conformance.testing.ts'
+import { storeConformance } from './conformance.testing.ts'
 import { type EmbeddedStoreOptions, openEmbeddedStore } from './embedded-store.ts'
 import type { Store } from './store.ts'
+import { type OpenWorld, put, take } from './store-world.testing.ts'
 
 const openWorld: OpenWorld = async () => {
   const dir = await tempDir()

@@ -3,10 +3,10 @@ import { type Etcd, etcdMissing, startEtcd } from '../../test/support/etcd.ts'
 import { systemClock } from '../base/clock.ts'
 import { isYardError } from '../base/errors.ts'
 import { seededRandom } from '../base/random.ts'
-import { put, take } from './conformance.testing.ts'
 import { type EtcdStoreOptions, openEtcdStore } from './etcd-store.ts'
 import { TXN_MAX_OPS } from './limits.ts'
 import type { ChangeSet, Store } from './store.ts'
+import { put, take } from './store-world.testing.ts'
 
 const missing = etcdMissing()
 if (missing !== undefined) console.warn(`skipped: the etcd driver when etcd fails (${missing})`)
@@ -39,7 +39,7 @@ describe.skipIf(missing !== undefined)('when members fail', { timeout: 60_000 },
 
   test('a member that hangs is left for another, within the time of one call', async () => {
     await using etcd = await startEtcd({ members: 3 })
-    await using world = await open(etcd, { requestTimeoutMs: 4_000 })
+    await using world = await open(etcd, { requestTimeoutMs: 10_000 })
     const revision = await put(world.store, 'a', '1')
     etcd.hang(0)
     expect((await world.store.get('a'))?.modRevision).toBe(revision)
@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)('when members fail', { timeout: 60_000 },
 
   test('an etcd that restarts is waited for, and watches go on', async () => {
     await using etcd = await startEtcd()
-    await using world = await open(etcd)
+    await using world = await open(etcd, { requestTimeoutMs: 20_000 })
     const from = await put(world.store, '/w/a', '1')
     const next = take(world.store, '/w/', from, 1)
     await etcd.kill(0)
@@ -62,7 +62,7 @@ describe.skipIf(missing !== undefined)('when members fail', { timeout: 60_000 },
 
   test('an etcd that stays away is reported by calls at their deadline and by watches after their budget', async () => {
     await using etcd = await startEtcd()
-    await using world = await open(etcd, { requestTimeoutMs: 300, watchGiveUpMs: 600 })
+    await using world = await open(etcd, { requestTimeoutMs: 1_000, watchGiveUpMs: 1_000 })
     const watching = take(world.store, '', await put(world.store, 'a', '1'), 1)
     const gaveUp = expect(watching).rejects.toSatisfy((e) => isYardError(e, 'store_unavailable'))
     await etcd.kill(0)

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { isYardError, YardError } from '../base/errors.ts'
 import { FakeClock } from '../base/fake-clock.ts'
-import { take } from './conformance.testing.ts'
 import { Keyspace } from './keyspace.ts'
 import { type Journal, KeyspaceStore } from './keyspace-store.ts'
 import type { Op } from './store.ts'
+import { take } from './store-world.testing.ts'
 
 const put: Op = { kind: 'put', key: 'a', value: '1' }
 

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { isYardError } from '../base/errors.ts'
 import { FakeClock } from '../base/fake-clock.ts'
-import { type OpenWorld, put, storeConformance, take } from './conformance.testing.ts'
+import { storeConformance } from './conformance.testing.ts'
 import { openMemoryStore } from './memory-store.ts'
+import { type OpenWorld, put, take } from './store-world.testing.ts'
 
 const openWorld: OpenWorld = async () => {
   const clock = new FakeClock()

@@ -121,8 +121,10 @@ export async function startEtcd(options: StartEtcdOptions = {}): Promise<Etcd> {
   }
 }
 
-const ETCD = '/usr/bin/etcd'
-const ETCDCTL = '/usr/bin/etcdctl'
+// Another version than the machine's: YARD_TEST_ETCD_DIR is the folder of its programs.
+const DIR = process.env.YARD_TEST_ETCD_DIR ?? '/usr/bin'
+const ETCD = join(DIR, 'etcd')
+const ETCDCTL = join(DIR, 'etcdctl')
 const HEALTHY_WITHIN_MS = 30_000
 
 interface Member {
