@@ -107,11 +107,17 @@ function foreignBytes(node: NodeView, device: Device): number {
 }
 
 function claimsOf(node: NodeView, placements: readonly Taking[]): Map<string, Claim> {
+  const found = new Map<string, Claim>()
+  for (const occupancy of node.occupancy) {
+    const claim = claimOf({ ...occupancy, model: undefined })
+    const before = found.get(occupancy.replica)
+    // Listed twice it is there twice: what an accelerator shows as used is explained by both as well.
+    found.set(occupancy.replica, before === undefined ? claim : merged(before, claim, (a, b) => a + b))
+  }
   const claims = new Map(placements.map((placement) => [placement.replica, claimOf(placement)]))
-  for (const found of node.occupancy) {
-    const claim = claimOf({ ...found, model: undefined })
-    const planned = claims.get(found.replica)
-    claims.set(found.replica, planned === undefined ? claim : greater(planned, claim))
+  for (const [replica, claim] of found) {
+    const planned = claims.get(replica)
+    claims.set(replica, planned === undefined ? claim : merged(planned, claim, Math.max))
   }
   return claims
 }
@@ -125,16 +131,15 @@ function claimOf(taking: Omit<Taking, 'model'> & { readonly model: string | unde
   }
 }
 
-function greater(planned: Claim, found: Claim): Claim {
-  const bytesByDevice = new Map(planned.bytesByDevice)
-  for (const [id, bytes] of found.bytesByDevice) {
-    bytesByDevice.set(id, Math.max(bytes, bytesByDevice.get(id) ?? 0))
-  }
+function merged(first: Claim, second: Claim, add: (a: number, b: number) => number): Claim {
+  const bytesByDevice = new Map(first.bytesByDevice)
+  for (const [id, bytes] of second.bytesByDevice)
+    bytesByDevice.set(id, add(bytesByDevice.get(id) ?? 0, bytes))
   return {
-    model: planned.model,
+    model: first.model,
     bytesByDevice,
-    hostMemoryBytes: Math.max(planned.hostMemoryBytes, found.hostMemoryBytes),
-    ports: [...planned.ports, ...found.ports],
+    hostMemoryBytes: add(first.hostMemoryBytes, second.hostMemoryBytes),
+    ports: [...first.ports, ...second.ports],
   }
 }
 

@@ -94,6 +94,16 @@ describe('what is free', () => {
     ])
   })
 
+  test('counts twice what an agent found twice', () => {
+    const found = { replica: 'gone-1', deviceIds: ['GPU-0'], hostMemoryBytes: 0, bytesPerDevice: 8 * GIB }
+    const occupancy = [
+      { ...found, port: 20_000 },
+      { ...found, port: 20_001 },
+    ]
+    const node = aNode({ occupancy, devices: [aGpu({ memoryUsedBytes: 16 * GIB }), aCpu()] })
+    expect(rejectionsOf(anAsk({ bytes: 9 * GIB }), [node])).toMatchObject([{ haveBytes: 8 * GIB }])
+  })
+
   test('is given to the last byte and not beyond', () => {
     expect(plan([anAsk({ bytes: 24 * GIB })], [aNode()]).placed).toHaveLength(1)
     const [rejection] = rejectionsOf(anAsk({ bytes: 24 * GIB + 1 }), [aNode()])
