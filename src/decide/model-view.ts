@@ -10,6 +10,11 @@ export interface ReplicaView {
   readonly nodeLostSinceMs?: number
   /** The node was removed, or its agent came back without this replica after a stop was asked for. */
   readonly nodeGone: boolean
+  /**
+   * Somebody else runs it (engine `external`): nothing is placed or started, and it serves while it is wanted.
+   * Absent: as the model's present spec has it.
+   */
+  readonly unmanaged?: boolean
   /** Its node takes no new replicas; it is the first to go when fewer are wanted. */
   readonly nodeCordoned?: boolean
   /** Why the scheduler has no place for it. */
