@@ -54,9 +54,13 @@ async function holdOf(path: string, file: FileHandle): Promise<DirLock> {
     const now = await stat(path, { bigint: true }).catch(() => undefined)
     return now !== undefined && now.ino === own.ino && now.dev === own.dev
   }
+  let released = false
   return {
     isHeld,
     async release() {
+      // Once closed, the inode may come back as that of another process's lock.
+      if (released) return
+      released = true
       if (await isHeld()) await unlink(path).catch(() => {})
       await file.close()
     },

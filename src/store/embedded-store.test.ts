@@ -249,6 +249,7 @@ test('a store whose lock was taken stops, and acknowledges nothing that its succ
   await expect(first.get('a')).rejects.toSatisfy((e) => isYardError(e, 'store_unavailable'))
   expect(await put(second.store, 'c', '1')).toBe(3)
   await first.close()
+  await first.close()
   expect(await put(second.store, 'd', '1')).toBe(4)
 })
 
