@@ -34,7 +34,6 @@ export {
   reconcileNode,
   restartDelayMs,
   restartWindowMs,
-  UNHEALTHY_RESTART_MS,
 } from './reconcile-node.ts'
 export { nodesToAvoid, REPLACE_AFTER_MS, REPLACE_FAILED, STABLE_MS } from './replacement.ts'
 export {

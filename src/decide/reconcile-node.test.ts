@@ -9,7 +9,6 @@ import {
   reconcileNode,
   restartDelayMs,
   restartWindowMs,
-  UNHEALTHY_RESTART_MS,
 } from './reconcile-node.ts'
 
 function local(over: Partial<LocalReplica> = {}): LocalReplica {
@@ -97,14 +96,6 @@ describe('a replica that is wanted', () => {
     expect(decide([assignment], [starting])).toEqual({ actions: [], wakeAtMs: NOW_MS + 5_000 })
     expect(decide([assignment], [starting], { nowMs: NOW_MS + 5_000 }).actions).toMatchObject([
       { kind: 'fail', reason: 'start_timeout', message: expect.stringContaining('5 s') },
-    ])
-  })
-
-  test('is ended to be started again when it does not answer for long', () => {
-    const hung = local({ phase: 'unhealthy' })
-    expect(decide([anAssignment()], [hung])).toEqual({ actions: [], wakeAtMs: NOW_MS + UNHEALTHY_RESTART_MS })
-    expect(decide([anAssignment()], [hung], { nowMs: NOW_MS + UNHEALTHY_RESTART_MS }).actions).toEqual([
-      { kind: 'stop', replica: 'chat-1', reason: 'hung' },
     ])
   })
 })

@@ -30,7 +30,6 @@ export interface LocalReplica {
 export type NodeAction =
   | { readonly kind: 'start'; readonly replica: string }
   | { readonly kind: 'drain'; readonly replica: string }
-  /** End its process. With reason `hung` it is still wanted and started again once it is `stopped`. */
   | { readonly kind: 'stop'; readonly replica: string; readonly reason: string }
   /** Give it up: record it as failed. A process that is still alive is stopped. */
   | { readonly kind: 'fail'; readonly replica: string; readonly reason: string; readonly message: string }
@@ -51,9 +50,6 @@ export type NodeDecision = Reconciled<NodeAction>
 export const MAX_RESTARTS = 5
 /** A draining replica is kept at least this long, so that gateways have heard before it goes. */
 export const DRAIN_SETTLE_MS = 5_000
-
-/** A process that has failed its health check for this long will not come back by itself. */
-export const UNHEALTHY_RESTART_MS = 60_000
 
 /** Wait before a restart: 1 s after the first end, then 5 s doubling to 5 min. */
 export function restartDelayMs(restarts: number): number {
@@ -107,8 +103,6 @@ function keepRunning(assignment: Assignment, one: LocalReplica | undefined, nowM
     case 'stopping':
     case 'pulling':
       return NOTHING
-    case 'unhealthy':
-      return one.alive ? awaitHealth(one, nowMs) : startAgain(assignment, one, nowMs)
     case 'starting':
       return one.alive ? awaitStart(assignment, one, nowMs) : startAgain(assignment, one, nowMs)
     default:
@@ -121,12 +115,6 @@ function awaitStart({ replica, startTimeoutMs }: Assignment, one: LocalReplica, 
   if (nowMs < deadlineMs) return { wakeAtMs: deadlineMs }
   const message = `not ready ${startTimeoutMs / 1000} s after its start; see its logs, or give it longer with --start-timeout`
   return { action: { kind: 'fail', replica, reason: 'start_timeout', message } }
-}
-
-function awaitHealth({ replica, sinceMs }: LocalReplica, nowMs: number): Step {
-  const deadlineMs = sinceMs + UNHEALTHY_RESTART_MS
-  if (nowMs < deadlineMs) return { wakeAtMs: deadlineMs }
-  return { action: { kind: 'stop', replica, reason: 'hung' } }
 }
 
 function startAgain(assignment: Assignment, one: LocalReplica, nowMs: number): Step {
