@@ -6,7 +6,7 @@ import {
   type IncomingHttpHeaders,
   type Server,
 } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Client } from '../api/client.ts'
 import type { GatewayView } from '../api/objects.ts'
@@ -74,7 +74,8 @@ export class TestGateway {
       clock: this.clock,
       random: seededRandom(1),
       log,
-      connect,
+      // Names of other machines all lead here.
+      connect: (to) => connect({ ...to, host: '127.0.0.1' } as TcpNetConnectOpts),
       connectTls,
       env: (name) => options.env?.[name],
       ...(options.settings ? { settings: options.settings } : {}),
