@@ -14,8 +14,8 @@ export default defineConfig({
     rollupOptions: {
       input: { yard: 'src/main.ts' },
       output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },
-      external: ['node-llama-cpp', 'libsql', '@grpc/grpc-js', '@grpc/proto-loader'],
+      external: ['node-llama-cpp', '@grpc/grpc-js', '@grpc/proto-loader'],
     },
   },
-  ssr: { noExternal: true, external: ['node-llama-cpp', 'libsql', '@grpc/grpc-js', '@grpc/proto-loader'] },
+  ssr: { noExternal: true, external: ['node-llama-cpp', '@grpc/grpc-js', '@grpc/proto-loader'] },
 })

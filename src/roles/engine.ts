@@ -1,4 +1,4 @@
-import { availableParallelism, freemem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { systemClock } from '../base/clock.ts'
 import { jsonLog } from '../base/log.ts'
 import { VERSION } from '../base/version.ts'
@@ -40,7 +40,8 @@ async function runLlama(argv: readonly string[]): Promise<number> {
     key: process.env.YARD_ENGINE_KEY || undefined,
     version: VERSION,
     processors: availableParallelism(),
-    availableMemoryBytes: () => freemem(),
+    // Knows of the limits of a container, which os.freemem() does not.
+    availableMemoryBytes: () => process.availableMemory?.(),
     onStopSignal,
   })
   // llama.cpp's threads may outlive the last request; the contract with the supervisor is the exit code.
