@@ -94,6 +94,8 @@ describe('a breaker', () => {
 test.each([
   [{ kind: 'status', status: 200 }, 'success'],
   [{ kind: 'status', status: 404 }, 'neutral'],
+  [{ kind: 'status', status: 401 }, 'failure'],
+  [{ kind: 'status', status: 501 }, 'neutral'],
   [{ kind: 'status', status: 429 }, 'neutral'],
   [{ kind: 'status', status: 503 }, 'neutral'],
   [{ kind: 'status', status: 500 }, 'failure'],

@@ -79,14 +79,16 @@ function opened(openings: number, nowMs: number): Breaker {
 }
 
 /**
- * What the end of an attempt says of its replica. An engine that is full (429, 503) is not broken, and an error of
- * the client's says nothing; an engine that ends requests itself, or answers nothing in time, is broken.
+ * What the end of an attempt says of its replica. An engine that is full (429, 503) or lacks a call (501) is not
+ * broken, and an error of the client's says nothing; an engine that ends requests itself, answers nothing in time, or
+ * refuses the gateway's own credential, is of no use.
  */
 export function breakerOutcome(end: AttemptEnd): BreakerOutcome {
   switch (end.kind) {
     case 'status':
       if (end.status < 400) return 'success'
-      return end.status >= 500 && end.status !== 503 ? 'failure' : 'neutral'
+      if (end.status === 401 || end.status === 403) return 'failure'
+      return end.status >= 500 && end.status !== 501 && end.status !== 503 ? 'failure' : 'neutral'
     case 'client_left':
       return 'neutral'
     case 'connect_refused':

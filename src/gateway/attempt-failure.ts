@@ -1,4 +1,3 @@
-import type { BreakerOutcome } from '../decide/breaker.ts'
 import type { AttemptFailure, AttemptTimeout } from './attempt-owner.ts'
 import { clientErrorOf } from './engine-error.ts'
 import { gatewayErrors } from './gateway-error.ts'
@@ -9,7 +8,8 @@ import type { UpstreamFault } from './upstream.ts'
 export function faultFailure(fault: UpstreamFault): AttemptFailure {
   const { kind, message } = fault
   if (kind === 'refused' || kind === 'unreachable') {
-    return { end: { kind: 'connect_failed' }, error: gatewayErrors.unreachable(), source: 'gateway', message }
+    const end = { kind: kind === 'refused' ? 'connect_refused' : 'connect_failed' } as const
+    return { end, error: gatewayErrors.unreachable(), source: 'gateway', message }
   }
   const end = kind === 'bad_response' ? ({ kind: 'bad_answer' } as const) : ({ kind: 'reset' } as const)
   return { end, error: gatewayErrors.upstreamFailed(), source: 'gateway', message }
@@ -48,12 +48,4 @@ export function timeoutFailure(which: AttemptTimeout): AttemptFailure {
   return which === 'connect'
     ? { end: { kind: 'connect_failed' }, error: gatewayErrors.unreachable(), source: 'gateway', message }
     : { end: { kind: 'no_output' }, error: gatewayErrors.upstreamTimeout(), source: 'gateway', message }
-}
-
-/** What a status says of the replica: a busy or still loading one is no failure, and neither is a client's mistake. */
-export function breakerOutcomeOf(status: number): BreakerOutcome {
-  if (status === 429 || status === 503) return 'neutral'
-  // Our credential was refused: nothing will work there.
-  if (status === 401 || status === 403) return 'failure'
-  return status >= 500 && status !== 501 ? 'failure' : 'success'
 }

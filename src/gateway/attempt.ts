@@ -1,11 +1,5 @@
-import type { BreakerOutcome } from '../decide/breaker.ts'
-import {
-  breakerOutcomeOf,
-  faultFailure,
-  inBandFailure,
-  statusFailure,
-  timeoutFailure,
-} from './attempt-failure.ts'
+import { type BreakerOutcome, breakerOutcome } from '../decide/breaker.ts'
+import { faultFailure, inBandFailure, statusFailure, timeoutFailure } from './attempt-failure.ts'
 import type { AttemptFailure, AttemptOwner, AttemptTimeout } from './attempt-owner.ts'
 import { gatewayErrors } from './gateway-error.ts'
 import type { Occupation } from './load-book.ts'
@@ -122,7 +116,7 @@ export class Attempt implements UpstreamListener {
     if (this.#scanner !== undefined && this.#text !== '' && !this.#over) this.#relay(this.#scanner)
     if (this.#over) return
     if (this.#committed) this.#break(this.#take(), fault.message, 'failure')
-    else this.#fail(faultFailure(fault), fault.kind === 'refused' ? 'connect_refused' : 'failure')
+    else this.#fail(faultFailure(fault))
   }
 
   /** What came of a stream goes on to the client, or waits for the first output. */
@@ -166,7 +160,8 @@ export class Attempt implements UpstreamListener {
     }
     this.#call?.abort()
     if (end.kind === 'aborted') this.#break(text, 'the engine aborted the request', 'failure')
-    else if (this.#finish(breakerOutcomeOf(end.status))) this.#owner.broke(text, undefined, 'error event')
+    else if (this.#finish(breakerOutcome({ kind: 'status', status: end.status })))
+      this.#owner.broke(text, undefined, 'error event')
   }
 
   /** The body of a stream is over, with or without a word of it in the stream. */
@@ -176,7 +171,7 @@ export class Attempt implements UpstreamListener {
     scanner.finish()
     const whole = scanner.end?.kind === 'done' || scanner.finishes >= this.#choices
     if (!this.#committed)
-      this.#fail(faultFailure({ kind: 'reset', message: 'the stream ended before any output' }), 'failure')
+      this.#fail(faultFailure({ kind: 'reset', message: 'the stream ended before any output' }))
     else if (whole) this.#end('', scanner.usage)
     else this.#break('', 'the stream ended early', 'failure')
   }
@@ -185,14 +180,11 @@ export class Attempt implements UpstreamListener {
   #endWhole(head: ResponseHead): void {
     const text = this.#take()
     if (head.status >= 400) {
-      this.#fail(statusFailure(head.status, text, head.retryAfter), breakerOutcomeOf(head.status))
+      this.#fail(statusFailure(head.status, text, head.retryAfter))
       return
     }
     if (head.status >= 300 || isEncoded(head) || !/^\s*[[{]/.test(text)) {
-      this.#fail(
-        faultFailure({ kind: 'bad_response', message: `status ${head.status} without JSON` }),
-        'failure',
-      )
+      this.#fail(faultFailure({ kind: 'bad_response', message: `status ${head.status} without JSON` }))
       return
     }
     const { usage, fault } = classifyAnswer(text)
@@ -211,10 +203,10 @@ export class Attempt implements UpstreamListener {
 
   #failInBand(fault: StreamFault): void {
     this.#call?.abort()
-    this.#fail(inBandFailure(fault), fault.kind === 'error' ? breakerOutcomeOf(fault.status) : 'failure')
+    this.#fail(inBandFailure(fault))
   }
 
-  #fail(failure: AttemptFailure, outcome: BreakerOutcome): void {
+  #fail(failure: AttemptFailure, outcome = breakerOutcome(failure.end)): void {
     if (this.#finish(outcome)) this.#owner.failed(failure)
   }
 
