@@ -85,7 +85,7 @@ export const nodeOperations = {
     permission: 'events:read',
     summary: 'Events, oldest first',
     query: z.object({
-      kind: z.enum(['model', 'replica', 'node', 'plan', 'gateway']).optional(),
+      kind: Event.shape.object.shape.kind.optional(),
       name: z.string().optional(),
       limit: z.coerce.number().int().min(1).max(1000).default(200),
     }),

@@ -1,13 +1,13 @@
 import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
-import { errorText, isYardError } from '../base/errors.ts'
+import { errorText, isYardError, YardError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { within } from '../base/within.ts'
 import type { Entry, Store } from '../store/store.ts'
 import { WakeUp } from '../store/wake-up.ts'
-import { ROOT, type Table } from './define-table.ts'
-import { tables } from './records.ts'
+import type { RecordKind } from './record-kind.ts'
+import { ROOT, tables } from './records.ts'
 
 /** A record and the store revision that last changed it. */
 export interface Row<Value> {
@@ -34,12 +34,6 @@ export interface Freshness {
   readonly contactAgeMs?: number
 }
 
-interface Slot {
-  readonly kind: string
-  readonly row?: Row<unknown>
-  readonly modRevision: number
-}
-
 const RETRY = { baseMs: 100, capMs: 5_000 }
 const PROBE_EVERY_MS = 5_000
 const LIST_WITHIN_MS = 30_000
@@ -54,8 +48,10 @@ export class ClusterCache {
   readonly #clock: Clock
   readonly #random: Random
   readonly #log: Log
-  readonly #byKind = new Map<string, Table<unknown>>()
-  readonly #slots = new Map<string, Slot>()
+  readonly #byKind = new Map<string, RecordKind<unknown>>()
+  /** Of every key of ours, readable or not. */
+  readonly #modRevisions = new Map<string, number>()
+  readonly #unreadable = new Map<string, YardError>()
   readonly #rows = new Map<string, Map<string, Row<unknown>>>()
   readonly #sorted = new Map<string, readonly Row<unknown>[]>()
   readonly #listeners = new Set<(changes: readonly RowChange[]) => void>()
@@ -69,7 +65,8 @@ export class ClusterCache {
     this.#clock = deps.clock
     this.#random = deps.random
     this.#log = deps.log
-    for (const table of Object.values(tables)) this.#byKind.set(table.kind, table as Table<unknown>)
+    for (const table of Object.values(tables))
+      this.#byKind.set(table.kind, table as unknown as RecordKind<unknown>)
   }
 
   /** The store revision that this is a picture of; 0 before the first. */
@@ -77,12 +74,17 @@ export class ClusterCache {
     return this.#revision
   }
 
-  get<Value>(table: Table<Value>, name: string): Row<Value> | undefined {
-    return this.#rows.get(table.kind)?.get(name) as Row<Value> | undefined
+  /** Throws `record_unreadable` for a record that is there but can't be read. */
+  get<Value>(table: RecordKind<Value>, name: string): Row<Value> | undefined {
+    const row = this.#rows.get(table.kind)?.get(name)
+    if (row === undefined && this.#unreadable.size > 0 && this.#unreadable.has(table.key(name))) {
+      throw this.#unreadable.get(table.key(name))
+    }
+    return row as Row<Value> | undefined
   }
 
   /** All records of a kind in the order of their names. The array is shared: do not change it. */
-  all<Value>(table: Table<Value>): readonly Row<Value>[] {
+  all<Value>(table: RecordKind<Value>): readonly Row<Value>[] {
     const known = this.#sorted.get(table.kind)
     if (known !== undefined) return known as readonly Row<Value>[]
     const rows = [...(this.#rows.get(table.kind)?.values() ?? [])]
@@ -93,14 +95,17 @@ export class ClusterCache {
 
   /** What a compare on this key must say to hold now: 0 when there is no such key. Also for unreadable records. */
   modRevision(key: string): number {
-    return this.#slots.get(key)?.modRevision ?? 0
+    return this.#modRevisions.get(key) ?? 0
   }
 
-  /** Records that this version of the program could not read. */
+  /** How many records this version of the program can't read. */
   get unreadable(): number {
-    let count = 0
-    for (const slot of this.#slots.values()) if (slot.row === undefined) count++
-    return count
+    return this.#unreadable.size
+  }
+
+  /** Throws `record_unreadable` when one can't be read: who plans must not plan as if it were not there. */
+  assertReadable(): void {
+    for (const [key, fault] of this.#unreadable) if (!key.startsWith(tables.events.prefix)) throw fault
   }
 
   freshness(): Freshness {
@@ -120,6 +125,7 @@ export class ClusterCache {
   /** Waits until `holds`; false when it does not within `timeoutMs` or the signal aborts. Asked at each revision. */
   async waitUntil(holds: () => boolean, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     if (holds()) return true
+    if (timeoutMs <= 0) return false
     const ended = new AbortController()
     const end = () => ended.abort()
     const timer = this.#clock.after(timeoutMs, end)
@@ -176,50 +182,51 @@ export class ClusterCache {
   #replaceAll(listing: { revision: number; entries: readonly Entry[] }): void {
     const changes: RowChange[] = []
     const present = new Set(listing.entries.map((entry) => entry.key))
-    for (const key of [...this.#slots.keys()]) {
+    for (const key of [...this.#modRevisions.keys()]) {
       const seen = present.has(key) ? undefined : this.#set(key, undefined)
       if (seen) changes.push(seen)
     }
     for (const entry of listing.entries) {
-      if (this.#slots.get(entry.key)?.modRevision === entry.modRevision) continue
+      if (this.#modRevisions.get(entry.key) === entry.modRevision) continue
       const seen = this.#set(entry.key, entry)
       if (seen) changes.push(seen)
     }
     this.#publish(listing.revision, changes)
   }
 
-  #set(key: string, entry: { value: string; modRevision: number } | undefined): RowChange | undefined {
-    const [kind = '', ...rest] = key.slice(ROOT.length).split('/')
+  #set(key: string, entry: Written | undefined): RowChange | undefined {
+    const [kind = ''] = key.slice(ROOT.length).split('/')
     const table = this.#byKind.get(kind)
-    if (table === undefined) return undefined
-    const name = rest.join('/')
-    const before = this.#slots.get(key)?.row?.value
-    const row = entry === undefined ? undefined : this.#decode(table, key, entry)
-    if (entry === undefined) this.#slots.delete(key)
-    else this.#slots.set(key, { kind, modRevision: entry.modRevision, ...(row === undefined ? {} : { row }) })
+    const name = table?.nameOf(key)
+    if (table === undefined || name === undefined) return undefined
     const rows = this.#rows.get(kind) ?? new Map<string, Row<unknown>>()
     this.#rows.set(kind, rows)
-    if (row === undefined) rows.delete(name)
-    else rows.set(name, row)
     this.#sorted.delete(kind)
+    const before = rows.get(name)?.value
+    rows.delete(name)
+    this.#unreadable.delete(key)
+    this.#modRevisions.delete(key)
+    if (entry !== undefined) {
+      this.#modRevisions.set(key, entry.modRevision)
+      const value = this.#read(table, entry)
+      if (value !== undefined) rows.set(name, { name, value, modRevision: entry.modRevision })
+    }
+    const after = rows.get(name)?.value
     return {
       kind,
       name,
       ...(before === undefined ? {} : { before }),
-      ...(row === undefined ? {} : { after: row.value }),
+      ...(after === undefined ? {} : { after }),
     }
   }
 
-  #decode(
-    table: Table<unknown>,
-    key: string,
-    entry: { value: string; modRevision: number },
-  ): Row<unknown> | undefined {
+  #read(table: RecordKind<unknown>, entry: Written): unknown {
     try {
-      const value = table.decode(entry.value)
-      return { name: key.slice(table.prefix.length), value, modRevision: entry.modRevision }
+      return table.read(entry)
     } catch (error) {
-      this.#log.error('record_unreadable', { key, modRevision: entry.modRevision, error: errorText(error) })
+      const { key, modRevision } = entry
+      this.#log.error('record_unreadable', { key, modRevision, error: errorText(error) })
+      this.#unreadable.set(key, isYardError(error) ? error : unreadable(key, error))
       return undefined
     }
   }
@@ -248,4 +255,10 @@ export class ClusterCache {
   #answer<Value>(call: Promise<Value>, timeoutMs: number): Promise<Value> {
     return within(this.#clock, timeoutMs, call, 'the store did not answer')
   }
+}
+
+type Written = Pick<Entry, 'key' | 'value' | 'createRevision' | 'modRevision'>
+
+function unreadable(key: string, cause: unknown): YardError {
+  return new YardError('record_unreadable', `the record ${key} can't be read`, { cause, details: { key } })
 }

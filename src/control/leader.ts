@@ -79,13 +79,12 @@ async function campaign(deps: ElectionDeps, ttlMs: number): Promise<Won | undefi
   const { store, clock, serverId } = deps
   const key = tables.leader.key(ONLY)
   const entry = await within(clock, ttlMs, store.get(key), NO_ANSWER)
-  if (entry && tables.leader.decode(entry.value).serverId !== serverId) return undefined
+  if (entry && tables.leader.read(entry).serverId !== serverId) return undefined
   const validUntilMs = clock.monotonicMs() + ttlMs
   const leaseId = await within(clock, ttlMs, store.grantLease(ttlMs), NO_ANSWER)
   const release = () => within(clock, LAST_CALL_MS, store.revokeLease(leaseId), NO_ANSWER).catch(() => {})
   try {
-    const value = tables.leader.encode({ serverId, sinceMs: clock.now() })
-    const put = { kind: 'put', key, value, leaseId } as const
+    const put = tables.leader.put(ONLY, { serverId, sinceMs: clock.now() }, { leaseId })
     const taking = store.txn([{ key, modRevision: entry?.modRevision ?? 0 }], [put])
     const result = await within(clock, ttlMs, taking, NO_ANSWER)
     if (result.kind === 'committed') return { leaseId, modRevision: result.revision, validUntilMs }

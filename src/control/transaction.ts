@@ -1,9 +1,8 @@
-import { YardError } from '../base/errors.ts'
 import type { Event } from '../domain/event.ts'
 import { TXN_MAX_OPS } from '../store/limits.ts'
 import type { Compare, Op } from '../store/store.ts'
 import type { ClusterCache } from './cluster-cache.ts'
-import type { Table } from './define-table.ts'
+import type { RecordKind } from './record-kind.ts'
 import { tables } from './records.ts'
 
 /** What an event says; its id and time are the transaction's. */
@@ -25,33 +24,25 @@ export class Transaction {
     this.#stamp = stamp
   }
 
-  get<Value>(table: Table<Value>, name: string): Value | undefined {
+  get<Value>(table: RecordKind<Value>, name: string): Value | undefined {
     const key = table.key(name)
-    const row = this.#cache.get(table, name)
-    const modRevision = this.#cache.modRevision(key)
-    if (row === undefined && modRevision > 0) throw unreadable(key)
-    this.#compares.set(key, modRevision)
-    return row?.value
+    this.#compares.set(key, this.#cache.modRevision(key))
+    return this.#cache.get(table, name)?.value
   }
 
   /** Compares a key with a revision that was learned elsewhere, such as the one in a client's hand. */
-  expect<Value>(table: Table<Value>, name: string, modRevision: number): void {
+  expect<Value>(table: RecordKind<Value>, name: string, modRevision: number): void {
     this.#compares.set(table.key(name), modRevision)
   }
 
-  put<Value>(table: Table<Value>, name: string, value: Value, leaseId?: string): void {
+  put<Value>(table: RecordKind<Value>, name: string, value: Value, leaseId?: string): void {
     const key = table.key(name)
     if (!this.#compares.has(key)) this.#compares.set(key, this.#cache.modRevision(key))
-    this.#ops.set(key, {
-      kind: 'put',
-      key,
-      value: table.encode(value),
-      ...(leaseId === undefined ? {} : { leaseId }),
-    })
+    this.#ops.set(key, table.put(name, value, leaseId === undefined ? {} : { leaseId }))
   }
 
   /** Deletes what is there; nothing when nothing is. */
-  delete<Value>(table: Table<Value>, name: string): void {
+  delete<Value>(table: RecordKind<Value>, name: string): void {
     const key = table.key(name)
     if (!this.#compares.has(key)) this.#compares.set(key, this.#cache.modRevision(key))
     if (this.#cache.modRevision(key) > 0) this.#ops.set(key, { kind: 'delete', key })
@@ -60,8 +51,7 @@ export class Transaction {
 
   event(text: EventText): void {
     const stamped = { ...this.#stamp(), ...text }
-    const key = tables.events.key(stamped.id)
-    this.#ops.set(key, { kind: 'put', key, value: tables.events.encode(stamped) })
+    this.#ops.set(tables.events.key(stamped.id), tables.events.put(stamped.id, stamped))
   }
 
   get isEmpty(): boolean {
@@ -80,11 +70,4 @@ export class Transaction {
   get room(): number {
     return TXN_MAX_OPS - Math.max(this.#compares.size, this.#ops.size)
   }
-}
-
-function unreadable(key: string): YardError {
-  return new YardError('internal', `the record ${key} can't be read by this version`, {
-    reason: 'record_unreadable',
-    hint: 'it was written by a newer version or damaged; see the log line record_unreadable',
-  })
 }

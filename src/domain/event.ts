@@ -5,7 +5,10 @@ export const Event = z.object({
   id: z.string(),
   atMs: z.number(),
   type: z.enum(['normal', 'warning']),
-  object: z.object({ kind: z.enum(['model', 'replica', 'node', 'plan', 'gateway']), name: z.string() }),
+  object: z.object({
+    kind: z.enum(['model', 'replica', 'node', 'plan', 'gateway', 'server']),
+    name: z.string(),
+  }),
   /** Stable snake_case code. */
   reason: z.string(),
   message: z.string(),

@@ -6,7 +6,7 @@ const CONTACT_MAX_AGE_MS = 15_000
 
 export interface Readiness {
   readonly ready: boolean
-  readonly checks: Readonly<Record<'store' | 'leader' | 'cache', 'ok' | 'failed'>>
+  readonly checks: Readonly<Record<'store' | 'leader' | 'cache' | 'records', 'ok' | 'failed'>>
 }
 
 /** Whether requests to this server can be served well: each condition by name, and nothing more about it. */
@@ -17,6 +17,7 @@ export function readiness(cache: ClusterCache): Readiness {
     store: reachable ? 'ok' : 'failed',
     leader: cache.get(tables.leader, ONLY) === undefined ? 'failed' : 'ok',
     cache: synced && connected && reachable ? 'ok' : 'failed',
+    records: cache.unreadable === 0 ? 'ok' : 'failed',
   } as const
   return { ready: Object.values(checks).every((check) => check === 'ok'), checks }
 }

@@ -1,0 +1,15 @@
+import { createHmac } from 'node:crypto'
+
+/** What control presents to a node's agent. Derived, so that nothing secret of it is in the Store. */
+export function agentCredential(pepper: string, node: string): string {
+  return derived(pepper, `agent:${node}`)
+}
+
+/** What a replica's engine, or the agent's proxy before it, asks of whoever calls it. */
+export function replicaCredential(pepper: string, replica: string): string {
+  return derived(pepper, `replica:${replica}`)
+}
+
+function derived(pepper: string, subject: string): string {
+  return createHmac('sha256', Buffer.from(pepper, 'hex')).update(subject).digest('hex')
+}
