@@ -106,6 +106,13 @@ const VLLM: readonly Row[] = [
     /not in this node's cache/,
   ],
   [
+    'missing_file',
+    [
+      "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/models/nope'. Use `repo_type` argument if needed.",
+    ],
+    /^\/models\/nope is not there/,
+  ],
+  [
     'download_failed',
     [
       "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached files.",

@@ -87,6 +87,12 @@ const PYTORCH: readonly FailureRule[] = [
       `${where || weights || config || 'the model'} lacks ${file || (weights && 'weight files') || 'its configuration'}; it must be a whole model directory in Hugging Face's layout`,
   },
   {
+    // What the hub client makes of a path that does not exist.
+    reason: 'missing_file',
+    pattern: /Repo id must be in the form .*?: '(\/[^']*)'/,
+    message: (path) => `${path} is not there (or may not be read by the agent's user)`,
+  },
+  {
     reason: 'model_not_found',
     pattern: /LocalEntryNotFoundError|OfflineModeIsEnabled|offline mode is enabled/,
     message: () =>

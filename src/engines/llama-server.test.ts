@@ -50,7 +50,7 @@ test('a model of the hub on two devices with adapters', () => {
     '--no-kv-unified',
     ...['--threads', '6', '--n-gpu-layers', '999', '--fit', 'off', '--tensor-split', '1,1'],
     ...['--cache-ram', '512', '--flash-attn', 'on'],
-    ...['--lora', '/l/fr.gguf,"/l/a,""b"".gguf"', '--lora-init-without-apply'],
+    ...['--lora-scaled', '/l/fr.gguf:0,"/l/a,""b"".gguf:0"'],
   ])
   expect(env.CUDA_VISIBLE_DEVICES).toBe(`${gpu(0).id},${gpu(1).id}`)
 })
@@ -97,6 +97,10 @@ describe('a template is checked', () => {
     expect(fields({ engine: 'llama-server', source: 'file:/m/dir' })).toEqual(['source'])
     expect(fields({ engine: 'llama-server', source: 'hf:a/b@main' })).toEqual(['source'])
     expect(fields({ engine: 'llama-server', source: 'sim:x' })).toEqual(['source'])
+    const adapters = [{ name: 'fr', source: 'file:/l/a:b.gguf' }]
+    expect(fields({ engine: 'llama-server', source: 'builtin:tiny', adapters })).toEqual([
+      'adapters.0.source',
+    ])
     expect(fields({ engine: 'llama-server', source: 'builtin:tiny', engineArgs: { 'ctx-size': 5 } })).toEqual(
       ['engineArgs.ctx-size'],
     )

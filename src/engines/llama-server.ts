@@ -1,3 +1,4 @@
+import type { ModelTemplate } from '../domain/model.ts'
 import { deviceEnvironment } from './device-environment.ts'
 import type { Command, Engine, HttpResult, Launch, ProbeVerdict } from './engine.ts'
 import { type FlagValues, flagWords, withUserArgs } from './engine-args.ts'
@@ -27,6 +28,7 @@ export const llamaServer: Engine = {
       flags: LLAMA_SERVER_FLAGS,
     }),
     ...fileProblems(template.source),
+    ...adapterPathProblems(template),
   ],
   command: llamaServerCommand,
   readiness: { method: 'GET', path: '/health', timeoutMs: 5_000 },
@@ -132,11 +134,16 @@ function onProcessors(launch: Launch): boolean {
   return launch.devices.every((device) => device.kind === 'cpu')
 }
 
-/** One comma-separated value, quoted as its reader wants it; applied only to requests that ask. */
+/**
+ * One comma-separated value, quoted as its reader wants it. Scale 0 keeps an adapter out of requests that do not ask
+ * for it; `--lora-init-without-apply` does not (0.5.0: the base answers with the adapter).
+ */
 function loraWords(adapters: Launch['adapters']): readonly string[] {
   if (adapters.length === 0) return []
-  const paths = adapters.map(({ path }) => (/[,"]/.test(path) ? `"${path.replaceAll('"', '""')}"` : path))
-  return ['--lora', paths.join(','), '--lora-init-without-apply']
+  const items = adapters.map(({ path }) =>
+    /[,"]/.test(path) ? `"${path.replaceAll('"', '""')}:0"` : `${path}:0`,
+  )
+  return ['--lora-scaled', items.join(',')]
 }
 
 /** A sleeping model is loaded again by the next request; while it is, `/health` says so. */
@@ -159,4 +166,19 @@ function fileProblems(text: string): readonly Problem[] {
     ]
   }
   return []
+}
+
+/** `--lora-scaled` splits at colons and has no way to quote them. */
+function adapterPathProblems({ adapters }: ModelTemplate): readonly Problem[] {
+  return adapters.flatMap(({ source: text }, at) => {
+    const source = sourceOf({ source: text })
+    return source?.kind === 'file' && source.path.includes(':')
+      ? [
+          {
+            field: `adapters.${at}.source`,
+            message: 'llama-server takes no adapter whose path holds a colon',
+          },
+        ]
+      : []
+  })
 }
