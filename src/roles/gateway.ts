@@ -1,19 +1,14 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createClient } from '../api/client.ts'
-import { operations } from '../api/operations.ts'
-import { backoffMs } from '../base/backoff.ts'
-import { systemClock } from '../base/clock.ts'
-import { errorText, isYardError, YardError } from '../base/errors.ts'
-import type { Log } from '../base/log.ts'
 import type { Invocation } from '../cli/command.ts'
-import { prepareDataDir, writePrivateFile } from './data-dir.ts'
+import { prepareDataDir } from './data-dir.ts'
 import { makeGateway } from './gateway-parts.ts'
+import { gatewayKey } from './join-cluster.ts'
 import { listen, parseListen } from './listen.ts'
-import { type RemoteControl, readJoinToken, remoteControl } from './remote-control.ts'
+import { readJoinToken, remoteControl } from './remote-control.ts'
 import { GATEWAY_OPTIONS } from './role-options.ts'
 import { dataDirOf, machineName, onStopSignals, roleLog, tlsOf } from './role-process.ts'
-import { readSettings, type Settings } from './settings.ts'
+import { readSettings } from './settings.ts'
 
 const DRAIN = { graceMs: 1_000, deadlineMs: 30_000 }
 
@@ -29,12 +24,16 @@ export async function runGatewayRole(invocation: Invocation): Promise<number> {
   await prepareDataDir(dataDir)
   await mkdir(join(dataDir, 'gateway'), { recursive: true, mode: 0o700 })
   const stop = new AbortController()
-  const keyFile = join(dataDir, 'gateway', 'key')
-  let key = (await readFile(keyFile, 'utf8').catch(() => undefined))?.trim()
-  if (key === undefined) {
-    key = await joinCluster(settings, control, log, stop.signal)
-    await writePrivateFile(keyFile, `${key}\n`)
-  }
+  const key = await gatewayKey(
+    {
+      control,
+      keyFile: join(dataDir, 'gateway', 'key'),
+      name: machineName(settings),
+      log,
+      joinToken: () => readJoinToken(settings),
+    },
+    stop.signal,
+  )
   const gateway = await makeGateway({ control, key: () => key, dataDir, log })
   const listening = await listen(
     gateway.listener,
@@ -59,35 +58,4 @@ export async function runGatewayRole(invocation: Invocation): Promise<number> {
   await following
   gateway.close()
   return 0
-}
-
-/** Registers with the join token; waits for a server that can't be reached. */
-async function joinCluster(
-  settings: Settings,
-  control: RemoteControl,
-  log: Log,
-  signal: AbortSignal,
-): Promise<string> {
-  const client = createClient({ ...control, token: () => undefined })
-  for (let attempt = 1; ; attempt++) {
-    const joinToken = await readJoinToken(settings)
-    if (joinToken === undefined) {
-      throw new YardError('unauthenticated', 'this gateway has not joined yet and has no join token', {
-        hint: 'make one with `yard node join-token --role gateway` and give it with --join-token-file',
-      })
-    }
-    try {
-      const { key } = await client.call(
-        operations.register,
-        { body: { joinToken, role: 'gateway', name: machineName(settings), labels: {} } },
-        { signal },
-      )
-      return key
-    } catch (error) {
-      if (!isYardError(error) || !error.retryable) throw error
-      const delayMs = backoffMs(attempt, { baseMs: 500, capMs: 15_000 }, Math.random)
-      log.warn('join_delayed', { problem: errorText(error), retryInMs: Math.round(delayMs) })
-      await systemClock.sleep(delayMs, signal)
-    }
-  }
 }

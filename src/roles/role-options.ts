@@ -14,7 +14,6 @@ const TLS: readonly Option[] = [
 const JOIN: readonly Option[] = [
   { flags: '--server <url>', summary: 'control API' },
   { flags: '--join-token-file <file>', summary: 'needed once; make one with `yard node join-token`' },
-  { flags: '--ca-file <file>', summary: 'certificate authority of the server, PEM' },
 ]
 
 export const DEV_OPTIONS: readonly Option[] = [

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
-import { type Clock, systemClock } from '../base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import { YardError } from '../base/errors.ts'
 import { jsonLog, type Log, type LogLevel } from '../base/log.ts'
 import { defaultDataDir } from '../cli/connection.ts'
@@ -81,25 +81,4 @@ export function onStopSignals(listener: (count: number, signal: NodeJS.Signals) 
     process.off('SIGINT', handler)
     process.off('SIGTERM', handler)
   }
-}
-
-/** Resolves to undefined when the promise has not settled in time. */
-export function within<T>(
-  promise: Promise<T>,
-  timeoutMs: number,
-  clock: Clock = systemClock,
-): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(timeoutMs, () => resolve(undefined))
-    promise.then(
-      (value) => {
-        timer.cancel()
-        resolve(value)
-      },
-      (error: unknown) => {
-        timer.cancel()
-        reject(error)
-      },
-    )
-  })
 }

@@ -61,7 +61,7 @@ export const load: Command = {
     else world.stdout.write(`${model.name}\n`)
     if (!globals.quiet) {
       world.stderr.write(
-        `${model.name} is ready at ${await gateway().catch(() => 'the gateway')}\ntalk to it: yard chat ${model.name}\n`,
+        `${model.name} is ready at ${await gateway().catch(() => 'the gateway')}\n${ready?.spec.embeddings === true ? 'use it: yard embed' : 'talk to it: yard chat'} ${model.name}\n`,
       )
     }
     return 0
