@@ -3,9 +3,9 @@ import { deviceEnvironment } from './device-environment.ts'
 import type { Command, Engine, HttpResult, Launch, ProbeVerdict } from './engine.ts'
 import { readEngineLoad } from './engine-metrics.ts'
 import { classifyFailure } from './failure-classes.ts'
-import { COMMAND_FAILURES } from './failure-rules.ts'
 import { isSuccess } from './probe-verdicts.ts'
 import { readRerankBody } from './rerank.ts'
+import { SYSTEM_FAILURES } from './system-failures.ts'
 import { type Problem, templateProblems } from './template-problems.ts'
 
 /**
@@ -31,7 +31,7 @@ export const command: Engine = {
   liveness: { method: 'GET', path: '/health', timeoutMs: 5_000, everyMs: 10_000, failuresToUnhealthy: 3 },
   readLiveness: (result) => (result.kind === 'answer' && isSuccess(result.status) ? 'ready' : 'unhealthy'),
   progress: () => undefined,
-  classify: (exit, lines) => classifyFailure(exit, lines, COMMAND_FAILURES),
+  classify: (exit, lines) => classifyFailure(exit, lines, SYSTEM_FAILURES),
   stop: [
     { signal: 'SIGTERM', waitMs: 10_000 },
     { signal: 'SIGKILL', waitMs: 5_000 },

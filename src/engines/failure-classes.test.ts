@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { classifyFailure, FAILURE_REASONS, plainLine } from './failure-classes.ts'
-import { COMMAND_FAILURES, LLAMA_CPP_FAILURES, SGLANG_FAILURES, VLLM_FAILURES } from './failure-rules.ts'
+import { LLAMA_CPP_FAILURES } from './llama-cpp-failures.ts'
+import { SGLANG_FAILURES } from './sglang-failures.ts'
+import { SYSTEM_FAILURES } from './system-failures.ts'
+import { VLLM_FAILURES } from './vllm-failures.ts'
 
 test('without a line that tells, the exit does', () => {
   const reasonOf = (exit: { code?: number; signal?: string }) => classifyFailure(exit, [], []).reason
@@ -63,7 +66,7 @@ test('any exit and lines come to a known reason, and each pattern ends in time o
   )
   fc.assert(
     fc.property(
-      fc.constantFrom(VLLM_FAILURES, SGLANG_FAILURES, LLAMA_CPP_FAILURES, COMMAND_FAILURES),
+      fc.constantFrom(VLLM_FAILURES, SGLANG_FAILURES, LLAMA_CPP_FAILURES, SYSTEM_FAILURES),
       fc.record(
         { code: fc.integer({ min: 0, max: 255 }), signal: fc.constantFrom('SIGTERM', 'SIGBUS') },
         { requiredKeys: [] },

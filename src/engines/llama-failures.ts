@@ -1,6 +1,6 @@
 import type { ExitCodeReasons, FailureReason, FailureRule } from './failure-classes.ts'
-import { LLAMA_CPP_FAILURES } from './failure-rules.ts'
 import { parseJson } from './json.ts'
+import { LLAMA_CPP_FAILURES } from './llama-cpp-failures.ts'
 
 /** Reasons that `yard engine llama` logs with `load_failed`, and ours for them. */
 const LOAD_REASONS: Readonly<Record<string, FailureReason>> = {

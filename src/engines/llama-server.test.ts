@@ -27,6 +27,7 @@ test('a local model on the processors', () => {
     HIP_VISIBLE_DEVICES: '-1',
     ASCEND_RT_VISIBLE_DEVICES: '-1',
     LLAMA_API_KEY: CREDENTIAL,
+    LLAMA_CACHE: '/var/lib/yard/cache/llama.cpp',
   })
 })
 
@@ -99,6 +100,7 @@ describe('a template is checked', () => {
     expect(fields({ engine: 'llama-server', source: 'sim:x' })).toEqual(['source'])
     const adapters = [{ name: 'fr', source: 'file:/l/a:b.gguf' }]
     expect(fields({ engine: 'llama-server', source: 'builtin:tiny', adapters })).toEqual([
+      'adapters',
       'adapters.0.source',
     ])
     expect(fields({ engine: 'llama-server', source: 'builtin:tiny', engineArgs: { 'ctx-size': 5 } })).toEqual(

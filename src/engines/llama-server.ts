@@ -4,8 +4,8 @@ import type { Command, Engine, HttpResult, Launch, ProbeVerdict } from './engine
 import { type FlagValues, flagWords, withUserArgs } from './engine-args.ts'
 import { readEngineLoad } from './engine-metrics.ts'
 import { classifyFailure } from './failure-classes.ts'
-import { LLAMA_CPP_FAILURES } from './failure-rules.ts'
 import { isObject, parseJson } from './json.ts'
+import { LLAMA_CPP_FAILURES } from './llama-cpp-failures.ts'
 import { LLAMA_SERVER_FLAGS } from './llama-flags.ts'
 import { onceReady, whileLoading } from './probe-verdicts.ts'
 import { progressReader } from './progress.ts'
@@ -26,6 +26,7 @@ export const llamaServer: Engine = {
       sources: llamaServer.sources,
       lora: llamaServer.lora,
       flags: LLAMA_SERVER_FLAGS,
+      adaptersNeedFields: true,
     }),
     ...fileProblems(template.source),
     ...adapterPathProblems(template),
@@ -95,7 +96,11 @@ function llamaServerCommand(launch: Launch): Command {
       ...hiddenDevices(launch),
       ...loraWords(launch.adapters),
     ],
-    env: { ...deviceEnvironment(launch.devices), LLAMA_API_KEY: launch.credential },
+    env: {
+      ...deviceEnvironment(launch.devices),
+      LLAMA_API_KEY: launch.credential,
+      LLAMA_CACHE: `${launch.cacheDir}/llama.cpp`,
+    },
   }
 }
 

@@ -100,6 +100,8 @@ describe('a template is checked', () => {
       sglang.validate(templateOf(template)).map((problem) => problem.field)
     expect(fields({ engine: 'sglang', source: 'hf:Qwen/Qwen3-8B' })).toEqual([])
     expect(fields({ engine: 'sglang', source: 'file:/m/x.gguf' })).toEqual(['source'])
+    const adapters = [{ name: 'fr', source: 'file:/l/fr' }]
+    expect(fields({ engine: 'sglang', source: 'hf:a/b', adapters })).toEqual(['adapters'])
     expect(
       fields({ engine: 'sglang', source: 'hf:a/b', engineArgs: { 'gpu-memory-utilization': 0.5 } }),
     ).toEqual(['engineArgs.gpu-memory-utilization'])

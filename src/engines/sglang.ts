@@ -3,17 +3,17 @@ import type { Command, Engine, Launch } from './engine.ts'
 import { type FlagValues, flagWords, intArg, withUserArgs } from './engine-args.ts'
 import { readEngineLoad } from './engine-metrics.ts'
 import { classifyFailure } from './failure-classes.ts'
-import { SGLANG_FAILURES } from './failure-rules.ts'
 import { hubEnvironment } from './hub-environment.ts'
 import { isObject, parseJson } from './json.ts'
 import { sglangLora } from './lora-calls.ts'
 import { onceReady, whileLoading } from './probe-verdicts.ts'
 import { progressReader } from './progress.ts'
 import { readRerankBody } from './rerank.ts'
+import { SGLANG_FAILURES } from './sglang-failures.ts'
 import { SGLANG_FLAGS } from './sglang-flags.ts'
 import { hubOrGgufProblems, shardingProblems } from './sharding.ts'
 import { templateProblems } from './template-problems.ts'
-import { VLLM_EXIT_CODES } from './vllm.ts'
+import { ARGPARSE_EXIT_CODES } from './vllm-failures.ts'
 
 /**
  * SGLang 0.5. Sources: engines.md §2, sglang/srt/server_args.py and entrypoints/http_server.py; not run here, for want
@@ -32,6 +32,7 @@ export const sglang: Engine = {
       sources: sglang.sources,
       lora: sglang.lora,
       flags: SGLANG_FLAGS,
+      adaptersNeedFields: true,
     }),
     ...hubOrGgufProblems(template, 'sglang', ['tokenizer-path']),
     ...shardingProblems(template, ['tp-size', 'pp-size']),
@@ -60,7 +61,7 @@ export const sglang: Engine = {
     ],
     [/The server is fired up and ready to roll!/, 1, () => 'started'],
   ]),
-  classify: (exit, lines) => classifyFailure(exit, lines, SGLANG_FAILURES, VLLM_EXIT_CODES),
+  classify: (exit, lines) => classifyFailure(exit, lines, SGLANG_FAILURES, ARGPARSE_EXIT_CODES),
   // SIGTERM waits for all requests without a bound and looks once in 5 s; what was not drained before is given up.
   stop: [
     { signal: 'SIGTERM', waitMs: 20_000 },

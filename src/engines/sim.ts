@@ -3,10 +3,10 @@ import type { Command, Engine, Launch } from './engine.ts'
 import { type FlagValues, flagWords } from './engine-args.ts'
 import { readEngineLoad } from './engine-metrics.ts'
 import { classifyFailure } from './failure-classes.ts'
-import { VLLM_FAILURES } from './failure-rules.ts'
 import { SIM_FLAGS } from './sim-flags.ts'
 import { templateProblems } from './template-problems.ts'
-import { loraModules, VLLM_EXIT_CODES, vllm } from './vllm.ts'
+import { loraModules, vllm } from './vllm.ts'
+import { ARGPARSE_EXIT_CODES, VLLM_FAILURES } from './vllm-failures.ts'
 
 /** A server that behaves like vLLM without a model or a device (`yard engine sim`), down to its words. */
 export const sim: Engine = {
@@ -19,7 +19,7 @@ export const sim: Engine = {
     templateProblems(template, { engine: 'sim', sources: sim.sources, lora: sim.lora, flags: SIM_FLAGS }),
   command: simCommand,
   liveness: { method: 'GET', path: '/health', timeoutMs: 5_000, everyMs: 5_000, failuresToUnhealthy: 3 },
-  classify: (exit, lines) => classifyFailure(exit, lines, VLLM_FAILURES, VLLM_EXIT_CODES),
+  classify: (exit, lines) => classifyFailure(exit, lines, VLLM_FAILURES, ARGPARSE_EXIT_CODES),
   stop: [
     { signal: 'SIGTERM', waitMs: 5_000 },
     { signal: 'SIGKILL', waitMs: 5_000 },

@@ -16,6 +16,11 @@ export interface TemplateRules {
   /** Absent: the engine takes no arguments by name. */
   readonly flags?: EngineFlags
   readonly mostConcurrency?: number
+  /**
+   * The engine chooses an adapter by fields that the gateway would have to add (`adapterFields`), which it does not do
+   * yet: without them the base would answer in the adapter's name.
+   */
+  readonly adaptersNeedFields?: boolean
 }
 
 /** What every engine checks: the source, arguments, adapters, and fields that belong to other engines. */
@@ -70,6 +75,14 @@ function adapterProblems(template: ModelTemplate, rules: TemplateRules): readonl
   if (template.adapters.length === 0) return []
   if (rules.lora === 'none') {
     return [{ field: 'adapters', message: `${rules.engine} can't serve adapters` }]
+  }
+  if (rules.adaptersNeedFields) {
+    return [
+      {
+        field: 'adapters',
+        message: `the gateway can't choose an adapter of ${rules.engine} yet; use engine vllm or llama for adapters`,
+      },
+    ]
   }
   const seen = new Set<string>()
   return template.adapters.flatMap((adapter, at) => {

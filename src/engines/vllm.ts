@@ -2,8 +2,7 @@ import { deviceEnvironment } from './device-environment.ts'
 import type { Command, Engine, Launch } from './engine.ts'
 import { type FlagValues, flagWords, intArg, withUserArgs } from './engine-args.ts'
 import { readEngineLoad } from './engine-metrics.ts'
-import { classifyFailure, type ExitCodeReasons } from './failure-classes.ts'
-import { VLLM_FAILURES } from './failure-rules.ts'
+import { classifyFailure } from './failure-classes.ts'
 import { hubEnvironment } from './hub-environment.ts'
 import { isObject, parseJson } from './json.ts'
 import { vllmLora } from './lora-calls.ts'
@@ -12,6 +11,7 @@ import { progressReader } from './progress.ts'
 import { readRerankBody } from './rerank.ts'
 import { hubOrGgufProblems, shardingProblems } from './sharding.ts'
 import { templateProblems } from './template-problems.ts'
+import { ARGPARSE_EXIT_CODES, VLLM_FAILURES } from './vllm-failures.ts'
 import { VLLM_FLAGS, VLLM_LORA_RANKS } from './vllm-flags.ts'
 
 /**
@@ -70,7 +70,7 @@ export const vllm: Engine = {
     [/Graph capturing finished in ([\d.]+) sec/, 0.96, (seconds) => `CUDA graphs captured in ${seconds} s`],
     [/Application startup complete\./, 1, () => 'started'],
   ]),
-  classify: (exit, lines) => classifyFailure(exit, lines, VLLM_FAILURES, VLLM_EXIT_CODES),
+  classify: (exit, lines) => classifyFailure(exit, lines, VLLM_FAILURES, ARGPARSE_EXIT_CODES),
   // Without --shutdown-timeout a SIGTERM ends requests in flight at once; the rest of the time is for the workers.
   stop: [
     { signal: 'SIGTERM', waitMs: 20_000 },
@@ -88,14 +88,6 @@ export const vllm: Engine = {
   loadAdapter: vllmLora.load,
   unloadAdapter: vllmLora.unload,
   readRerank: readRerankBody,
-}
-
-/** argparse ends with 2; what it says is in its last line. */
-export const VLLM_EXIT_CODES: ExitCodeReasons = {
-  2: {
-    reason: 'bad_argument',
-    message: 'the engine refuses its arguments; see its last lines and correct engineArgs',
-  },
 }
 
 /**
