@@ -130,14 +130,14 @@ function residentMiB(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
 }
 
-/** Engines of this data directory, by what their environment carries. */
+/** Engines that the agent of this data directory started, by what their environment carries. */
 function childrenOf(dir: string): number[] {
+  const { agentId } = JSON.parse(readFileSync(join(dir, 'agent', 'identity.json'), 'utf8')) as { agentId: string }
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((name) => {
       try {
-        const env = readFileSync(`/proc/${name}/environ`, 'utf8')
-        return env.includes('YARD_REPLICA=') && readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(dir)
+        return readFileSync(`/proc/${name}/environ`, 'utf8').includes(`YARD_AGENT_ID=${agentId}\0`)
       } catch {
         return false
       }

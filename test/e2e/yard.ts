@@ -171,11 +171,14 @@ export class Dev implements AsyncDisposable {
 
 /** Process ids of engines that an agent with this data directory started. */
 export function enginePids(dataDir: string): readonly number[] {
+  const identity = join(dataDir, 'agent', 'identity.json')
+  if (!existsSync(identity)) return []
+  const { agentId } = JSON.parse(readFileSync(identity, 'utf8')) as { agentId: string }
   const pids: number[] = []
   for (const name of readdirNumbers('/proc')) {
     try {
       const env = readFileSync(`/proc/${name}/environ`, 'utf8')
-      if (env.includes('YARD_REPLICA=') && env.includes(dataDir)) pids.push(Number(name))
+      if (env.includes(`YARD_AGENT_ID=${agentId}\0`)) pids.push(Number(name))
     } catch {
       // It ended while we looked, or it is not ours to read.
     }
