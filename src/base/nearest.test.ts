@@ -3,6 +3,7 @@ import { nearest } from './nearest.ts'
 
 it('finds what was meant by a typing error', () => {
   expect(nearest('replcas', ['replicas', 'resources'])).toBe('replicas')
+  expect(nearest('nmae', ['name', 'source'])).toBe('name')
   expect(nearest('contexttokens', ['contextTokens', 'command'])).toBe('contextTokens')
 })
 

@@ -13,22 +13,25 @@ export function nearest(text: string, candidates: readonly string[]): string | u
   return best?.candidate
 }
 
-/** Levenshtein's distance; texts over 64 letters count as far. */
+/** Insertions, deletions, replacements and swaps of neighbours that it takes; texts over 64 letters count as far. */
 function editsBetween(left: string, right: string): number {
   if (left === right) return 0
   if (left.length > 64 || right.length > 64) return Number.POSITIVE_INFINITY
-  let above = Array.from({ length: right.length + 1 }, (_, column) => column)
+  const rows: number[][] = [Array.from({ length: right.length + 1 }, (_, column) => column)]
+  const at = (row: number, column: number) => rows[row]?.[column] ?? Number.POSITIVE_INFINITY
   for (let row = 1; row <= left.length; row++) {
     const current = [row]
+    rows.push(current)
     for (let column = 1; column <= right.length; column++) {
-      const swap = left[row - 1] === right[column - 1] ? 0 : 1
+      const same = left[row - 1] === right[column - 1]
+      const swapped = left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1]
       current[column] = Math.min(
-        (current[column - 1] ?? 0) + 1,
-        (above[column] ?? 0) + 1,
-        (above[column - 1] ?? 0) + swap,
+        at(row, column - 1) + 1,
+        at(row - 1, column) + 1,
+        at(row - 1, column - 1) + (same ? 0 : 1),
+        swapped ? at(row - 2, column - 2) + 1 : Number.POSITIVE_INFINITY,
       )
     }
-    above = current
   }
-  return above[right.length] ?? 0
+  return at(left.length, right.length)
 }

@@ -1,6 +1,6 @@
 import { sameJson } from '../../base/canonical-json.ts'
 import { nodesToAvoid, type ReplicaAsk, type SchedulePlan, schedule } from '../../decide/index.ts'
-import { sourcesOn } from '../../decide/source-standing.ts'
+import { lookingUntilMs, sourcesOn } from '../../decide/source-standing.ts'
 import type { ClusterCache } from '../cluster-cache.ts'
 import { clusterView } from '../cluster-state.ts'
 import { modelKnowledge } from '../model-facts.ts'
@@ -35,11 +35,13 @@ export function scheduleLoop(context: LoopContext): Loop {
     keysOf: ({ kind }) => (KINDS.includes(kind) ? [THE_PLAN] : []),
 
     async pass() {
+      let wakeAtMs: number | undefined
       const done = await committer.commit(
         'schedule_loop',
         (transaction) => {
           const nowMs = clock.now()
-          const asks = openAsks(cache, nowMs)
+          const { asks, waitUntilMs } = openAsks(cache, nowMs)
+          wakeAtMs = waitUntilMs
           const plan: SchedulePlan =
             asks.length === 0 ? { placed: [], unplaced: [] } : schedule(asks, clusterView(cache), random)
           const placed = commitPlan(transaction, plan.placed, nowMs)
@@ -48,26 +50,42 @@ export function scheduleLoop(context: LoopContext): Loop {
         },
         term,
       )
-      return done ? undefined : { wakeAtMs: clock.now() }
+      if (!done) return { wakeAtMs: clock.now() }
+      return wakeAtMs === undefined ? undefined : { wakeAtMs }
     },
   }
 }
 
-/** The replicas that want a place and whose need is known. */
-function openAsks(cache: ClusterCache, nowMs: number): ReplicaAsk[] {
+interface OpenAsks {
+  readonly asks: readonly ReplicaAsk[]
+  /** When one that waits for nodes to look at its sources waits no longer. */
+  readonly waitUntilMs: number | undefined
+}
+
+/** The replicas that want a place now and whose need is known. */
+function openAsks(cache: ClusterCache, nowMs: number): OpenAsks {
+  let waitUntilMs: number | undefined
+  const able = clusterView(cache)
+    .nodes.filter((node) => node.ready && !node.cordoned)
+    .map((node) => node.name)
   const avoid = new Map<string, readonly string[]>()
   const avoidOf = (model: string) => {
     const known = avoid.get(model) ?? nodesToAvoid(replicaViews(cache, model, nowMs))
     avoid.set(model, known)
     return known
   }
-  return cache.all(tables.replicas).flatMap(({ value: replica }) => {
+  const asks = cache.all(tables.replicas).flatMap(({ value: replica }) => {
     if (replica.intent === 'stop' || cache.get(tables.placements, replica.name)) return []
     const model = cache.get(tables.models, replica.model)?.value
     const template = cache.get(tables.revisions, replica.revision)?.value.template
     if (model === undefined || template === undefined || template.engine === 'external') return []
     const { sources, estimate } = modelKnowledge(cache, template)
     if (estimate.kind === 'unknown') return []
+    const untilMs = lookingUntilMs(sources, able, replica.createdAtMs, nowMs)
+    if (untilMs !== undefined) {
+      waitUntilMs = Math.min(waitUntilMs ?? untilMs, untilMs)
+      return []
+    }
     const sourceOn = sourcesOn(sources)
     return [
       {
@@ -84,6 +102,7 @@ function openAsks(cache: ClusterCache, nowMs: number): ReplicaAsk[] {
       },
     ]
   })
+  return { asks, waitUntilMs }
 }
 
 /** Writes the rejection tables that changed and drops those of replicas that ask no more; false when some are left. */
