@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { SourceReport } from '../domain/facts.ts'
-import { factsOf, type InspectedSource, sourcesOn, whyBlocked } from './source-standing.ts'
+import {
+  factsOf,
+  type InspectedSource,
+  LOOK_WAIT_MS,
+  lookingUntilMs,
+  sourcesOn,
+  whyBlocked,
+} from './source-standing.ts'
 
 const FOUND: SourceReport = { kind: 'found' }
 const MISSING: SourceReport = { kind: 'missing', message: 'no such file' }
@@ -91,3 +98,18 @@ function aSource(reports: Record<string, SourceReport>): InspectedSource {
 function blocked(sources: readonly InspectedSource[], readyNodes: readonly string[]) {
   return whyBlocked({ sources, readyNodes, estimate: KNOWN })
 }
+
+describe('lookingUntilMs', () => {
+  it('waits for nodes that have yet to look, so that the first to answer does not get every replica', () => {
+    expect(lookingUntilMs([aSource({ a: FOUND })], ['a', 'b'], 1_000, 1_500)).toBe(1_000 + LOOK_WAIT_MS)
+  })
+
+  it('waits no longer once all have looked, whatever they found', () => {
+    expect(lookingUntilMs([aSource({ a: FOUND, b: MISSING })], ['a', 'b'], 1_000, 1_500)).toBeUndefined()
+    expect(lookingUntilMs([], ['a'], 1_000, 1_500)).toBeUndefined()
+  })
+
+  it('does not wait for ever for a node that never answers', () => {
+    expect(lookingUntilMs([aSource({ a: FOUND })], ['a', 'b'], 1_000, 1_000 + LOOK_WAIT_MS)).toBeUndefined()
+  })
+})

@@ -32,6 +32,26 @@ export function sourcesOn(sources: readonly InspectedSource[]): ReplicaAsk['sour
   }
 }
 
+/** How long a replica waits for nodes that have yet to look at its sources. */
+export const LOOK_WAIT_MS = 3_000
+
+/**
+ * Until when a replica should wait for its place because nodes that could take it have yet to say whether they have
+ * its sources; undefined when there is nothing to wait for. Without it, the first node to answer would get all
+ * replicas of a model that is to be spread.
+ */
+export function lookingUntilMs(
+  sources: readonly InspectedSource[],
+  nodes: readonly string[],
+  createdAtMs: number,
+  nowMs: number,
+): number | undefined {
+  const untilMs = createdAtMs + LOOK_WAIT_MS
+  if (nowMs >= untilMs) return undefined
+  const silent = nodes.some((node) => sources.some((source) => reportOf(source, node) === undefined))
+  return silent ? untilMs : undefined
+}
+
 /**
  * Why no replica of a model can be made at all, or undefined when one can. In order:
  * 1. a source is on none of the nodes that report: `source_invalid` when one has it and can't use it,
