@@ -1,7 +1,8 @@
 import type { ClusterView, NodeView } from '../decide/cluster-view.ts'
 import { suspectSelf } from '../decide/index.ts'
 import type { ClusterCache } from './cluster-cache.ts'
-import { tables } from './records.ts'
+import { type NodeCondition, tables } from './records.ts'
+import type { Transaction } from './transaction.ts'
 
 /** True while a node's agent keeps its lease. */
 export function isReporting(cache: ClusterCache, node: string): boolean {
@@ -25,9 +26,37 @@ export function lostSinceMs(cache: ClusterCache, node: string): number | undefin
 
 /** True when so many nodes are lost at once that the fault is likely ours. */
 export function suspectsSelf(cache: ClusterCache): boolean {
-  // A node that never reported says nothing about us.
-  const known = cache.all(tables.nodeConditions).map((row) => row.name)
-  return suspectSelf(known.filter((node) => lostSinceMs(cache, node) !== undefined).length, known.length)
+  return isSuspicious(cache.all(tables.nodeConditions).map((row) => row.value))
+}
+
+/**
+ * Writes what becomes of a node's condition (`undefined`: it is forgotten). When that ends a suspicion of ourselves,
+ * the nodes that are still lost get their time anew: until now nobody waited for them in earnest.
+ */
+export function writeCondition(
+  cache: ClusterCache,
+  transaction: Transaction,
+  node: string,
+  condition: NodeCondition | undefined,
+  nowMs: number,
+): void {
+  const others = cache
+    .all(tables.nodeConditions)
+    .map((row) => row.value)
+    .filter((other) => other.node !== node)
+  if (condition) transaction.put(tables.nodeConditions, node, condition)
+  else transaction.delete(tables.nodeConditions, node)
+  if (!suspectsSelf(cache) || isSuspicious(condition ? [...others, condition] : others)) return
+  for (const other of others) {
+    if (other.state === 'ready' || transaction.room < 4) continue
+    transaction.put(tables.nodeConditions, other.node, { ...other, sinceMs: nowMs })
+  }
+}
+
+/** By the conditions alone, so that suspicion ends in the very transaction that gives the others their time. */
+function isSuspicious(conditions: readonly NodeCondition[]): boolean {
+  // A node that never reported has no condition: it says nothing about us.
+  return suspectSelf(conditions.filter(({ state }) => state === 'lost').length, conditions.length)
 }
 
 /** The cluster as the scheduler sees it. A node whose agent has not told what it has is left out. */

@@ -163,7 +163,7 @@ export function modelHandlers(context: ControlContext): ModelHandlers {
         .all(tables.revisions)
         .map((row) => row.value)
         .filter((revision) => revision.model === name)
-        .sort((left, right) => right.createdAtMs - left.createdAtMs)
+        .sort((left, right) => right.createdAtMs - left.createdAtMs || (left.name === current ? -1 : 1))
         .map(({ name: revision, createdAtMs, template }) => ({
           kind: 'Revision' as const,
           name: revision,

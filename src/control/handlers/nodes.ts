@@ -1,4 +1,5 @@
 import { YardError } from '../../base/errors.ts'
+import { writeCondition } from '../cluster-state.ts'
 import type { ControlContext } from '../context.ts'
 import type { Handlers } from '../http/handlers.ts'
 import { tables } from '../records.ts'
@@ -9,7 +10,7 @@ type NodeHandlers = Pick<Handlers, 'listNodes' | 'getNode' | 'removeNode' | 'cor
 
 /** Machines, as people see and steer them. */
 export function nodeHandlers(context: ControlContext): NodeHandlers {
-  const { cache, committer } = context
+  const { cache, committer, clock } = context
   const answer = (name: string) => nodeObject(cache, found(cache.get(tables.nodes, name), 'node', name))
 
   const setCordoned = async (name: string, cordoned: boolean) => {
@@ -51,7 +52,7 @@ export function nodeHandlers(context: ControlContext): NodeHandlers {
         transaction.delete(tables.nodes, name)
         transaction.delete(tables.nodeStatus, name)
         transaction.delete(tables.nodeLeases, name)
-        transaction.delete(tables.nodeConditions, name)
+        writeCondition(cache, transaction, name, undefined, clock.now())
         for (const id of machineKeysOf(cache, 'node', name)) transaction.delete(tables.keys, id)
         const message = 'forgotten; its key is revoked'
         transaction.event({ type: 'normal', object: { kind: 'node', name }, reason: 'removed', message })

@@ -1,4 +1,4 @@
-import { lostSinceMs, suspectsSelf } from '../cluster-state.ts'
+import { lostSinceMs, suspectsSelf, writeCondition } from '../cluster-state.ts'
 import { NODE_BEAT_MS, NODE_LEASE_TTL_MS } from '../node-lease.ts'
 import { tables } from '../records.ts'
 import type { Loop, LoopContext } from './loop.ts'
@@ -43,11 +43,17 @@ export function nodeLoop(context: LoopContext): Loop {
           if (transaction.get(tables.nodes, name) === undefined || back !== reports || before !== state)
             return
           const sinceMs = back ? nowMs : (missingSinceMs.get(name) ?? nowMs)
-          transaction.put(tables.nodeConditions, name, {
-            node: name,
-            state: back ? 'ready' : 'lost',
-            sinceMs,
-          })
+          writeCondition(
+            cache,
+            transaction,
+            name,
+            {
+              node: name,
+              state: back ? 'ready' : 'lost',
+              sinceMs,
+            },
+            nowMs,
+          )
           const object = { kind: 'node', name } as const
           if (!back) {
             const message = `its agent has not reported for ${Math.round((nowMs - sinceMs + NODE_LEASE_TTL_MS) / 1000)} s`
