@@ -4,11 +4,9 @@ import type { Principal } from '../domain/access.ts'
 import { errorAnswer } from './answer-headers.ts'
 import { ClientAnswer } from './client-answer.ts'
 import type { Core, InFlight } from './core.ts'
-import type { Bounded } from './deadlines.ts'
 import type { GatewayError } from './gateway-error.ts'
 import type { Outcome, RouteCounts } from './metrics.ts'
 import type { RequestHead } from './request-head.ts'
-import { newRequestId, newTraceparent } from './request-ids.ts'
 import type { Usage } from './stream-event.ts'
 
 /** Whoever has the request now. Each call may come in any of its states, and at most once. */
@@ -22,8 +20,9 @@ export interface Stage {
  * One request from its head to its last byte: its deadline, the stage it is in, and what is to be told of it. Ends
  * once, with one log line and one count, whichever of answer, failure and departure comes first.
  */
-export class Account implements Bounded, InFlight {
+export class Account implements InFlight {
   deadlineAtMs: number
+  place = -1
   stage: Stage | undefined
   readonly client: ClientAnswer
   readonly requestId: string
@@ -51,13 +50,12 @@ export class Account implements Bounded, InFlight {
     this.#core = core
     this.#route = route
     this.client = new ClientAnswer(response, core.clock)
-    this.requestId = head.requestId ?? newRequestId(core.random)
-    this.traceparent = head.traceparent ?? newTraceparent(core.random)
+    this.requestId = head.requestId ?? core.ids.requestId()
+    this.traceparent = head.traceparent ?? core.ids.traceparent()
     this.startedMs = core.clock.monotonicMs()
     this.totalAtMs = this.startedMs + totalMs
     this.deadlineAtMs = this.totalAtMs
     core.inFlight.add(this)
-    core.deadlines.add(this)
     response.on('close', () => {
       if (!this.#over) this.stage?.clientLeft()
     })
@@ -125,7 +123,6 @@ export class Account implements Bounded, InFlight {
     const core = this.#core
     core.inFlight.delete(this)
     if (core.onEmpty !== undefined && core.inFlight.size === 0) core.onEmpty()
-    core.deadlines.delete(this)
     this.letGo()
     const durationMs = core.clock.monotonicMs() - this.startedMs
     const counts = this.#counts

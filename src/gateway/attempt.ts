@@ -93,8 +93,7 @@ export class Attempt implements UpstreamListener {
       this.#scanner = new StreamScanner()
   }
 
-  onBody(bytes: Buffer, start: number, end: number): void {
-    const piece = bytes.toString('latin1', start, end)
+  onBody(piece: string): void {
     this.#text = this.#text === '' ? piece : this.#text + piece
   }
 

@@ -33,8 +33,14 @@ export class ClientAnswer {
   whole(status: number, headers: HeaderList, text: string): void {
     this.#begun = true
     headers.push('content-length', String(text.length))
-    this.#response.writeHead(status, headers)
-    this.#response.end(text, 'latin1')
+    const response: ServerResponse & Partial<Sending> = this.#response
+    response.writeHead(status, headers)
+    if (response._send === undefined || response.socket === null) {
+      response.end(text, 'latin1')
+      return
+    }
+    response._send(text, 'latin1')
+    response.end()
   }
 
   /** Head of an answer that is to come in pieces; it leaves together with the first. */
@@ -116,6 +122,14 @@ export class ClientAnswer {
     socket.end(`${head}content-length: ${text.length}\r\nconnection: close\r\n\r\n${text}`, 'latin1')
     this.#clock.after(LINGER_MS, () => socket.destroy())
   }
+}
+
+/**
+ * What `end` calls inside to put head and body into one string. Called by `end` itself it is followed by an empty
+ * buffer, for which Node takes the slower way of writing many: a sixth of the cost of a small answer.
+ */
+interface Sending {
+  _send(text: string, encoding: 'latin1'): boolean
 }
 
 const MOST_WAITING_BYTES = 64 * 1024

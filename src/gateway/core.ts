@@ -5,17 +5,18 @@ import type { Random } from '../base/random.ts'
 import type { RoutingView } from '../decide/route.ts'
 import type { Endpoint } from '../domain/replica.ts'
 import { type Authenticator, createAuthenticator } from './authenticate.ts'
-import { Deadlines } from './deadlines.ts'
+import { type Bounded, Deadlines } from './deadlines.ts'
 import { LoadBook } from './load-book.ts'
 import { Metrics } from './metrics.ts'
 import { RecentCounts } from './recent-counts.ts'
+import { RequestIds } from './request-ids.ts'
 import type { GatewaySettings } from './settings.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 import type { ViewIndex } from './view-index.ts'
 import { WaitRoom } from './wait-room.ts'
 
 /** A request from its head to its last byte, as the gateway sees it from outside. */
-export interface InFlight {
+export interface InFlight extends Bounded {
   /** Ends it now, with an error that says so. */
   cutOff(): void
   /** Its answer goes over this connection. */
@@ -31,11 +32,11 @@ export class Core {
   readonly pool: UpstreamPool
   readonly loads: LoadBook
   readonly waitRoom: WaitRoom
-  readonly deadlines: Deadlines
+  readonly inFlight: Deadlines<InFlight>
+  readonly ids: RequestIds
   readonly metrics = new Metrics()
   readonly recent: RecentCounts
   readonly authenticator: Authenticator
-  readonly inFlight = new Set<InFlight>()
   readonly routing: RoutingView
   /** Absent until the first view. */
   index: ViewIndex | undefined
@@ -61,7 +62,8 @@ export class Core {
     this.pool = deps.pool
     this.waitRoom = new WaitRoom(deps.settings.maxQueued)
     this.loads = new LoadBook(deps.clock, () => this.waitRoom.wake())
-    this.deadlines = new Deadlines(deps.clock)
+    this.inFlight = new Deadlines(deps.clock)
+    this.ids = new RequestIds(deps.random)
     this.recent = new RecentCounts(deps.clock)
     this.authenticator = createAuthenticator({ clock: deps.clock, ...deps.settings })
     this.routing = {

@@ -17,7 +17,7 @@ export async function drain(
     server.closeIdleConnections()
   }
   await emptied(core, options.deadlineMs)
-  const left = [...core.inFlight]
+  const left = core.inFlight.all()
   for (const request of left) request.cutOff()
   core.log.info('drain_ended', { cutOff: left.length })
 }

@@ -9,7 +9,6 @@ import type { Random } from '../base/random.ts'
 import { answerClientError } from './client-error.ts'
 import { Core } from './core.ts'
 import { drain } from './drain.ts'
-import { newRequestId } from './request-ids.ts'
 import { DEFAULT_SETTINGS, type GatewaySettings } from './settings.ts'
 import { serve } from './surface.ts'
 import { createUpstreamPool } from './upstream-pool.ts'
@@ -97,8 +96,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       server.on('checkContinue', listener)
       server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
         answerClientError(error, socket, {
-          requestId: newRequestId(deps.random),
-          isAnswering: [...core.inFlight].some((request) => request.isOn(socket)),
+          requestId: core.ids.requestId(),
+          isAnswering: core.inFlight.all().some((request) => request.isOn(socket)),
         }),
       )
     },

@@ -1,17 +1,32 @@
 import type { Random } from '../base/random.ts'
 
-/** A request id of our own: `req_` and 24 hex digits. Not a secret. */
-export function newRequestId(random: Random): string {
-  return `req_${hex32(random)}${hex32(random)}${hex32(random)}`
+/** Makes ids of requests and traces. They are unique, not secret. */
+export class RequestIds {
+  readonly #random: Random
+  readonly #words = new Uint32Array(WORDS)
+  readonly #bytes: Buffer
+
+  constructor(random: Random) {
+    this.#random = random
+    this.#bytes = Buffer.from(this.#words.buffer)
+  }
+
+  /** An id of our own: `req_` and 24 hex digits. */
+  requestId(): string {
+    return `req_${this.#hex(3)}`
+  }
+
+  /** A W3C trace context for a request that brought none, not sampled. */
+  traceparent(): string {
+    const hex = this.#hex(6)
+    // The leading digit keeps both ids from being all zeros, which the format forbids.
+    return `00-8${hex.slice(1, 32)}-8${hex.slice(33)}-00`
+  }
+
+  #hex(words: number): string {
+    for (let place = 0; place < words; place++) this.#words[place] = this.#random() * 0x1_0000_0000
+    return this.#bytes.toString('hex', 0, words * 4)
+  }
 }
 
-/** A W3C trace context for a request that brought none, not sampled. */
-export function newTraceparent(random: Random): string {
-  // The high bit keeps both ids from being all zeros, which the format forbids.
-  return `00-8${hex32(random).slice(1)}${hex32(random)}${hex32(random)}${hex32(random)}-8${hex32(random).slice(1)}${hex32(random)}-00`
-}
-
-function hex32(random: Random): string {
-  // With a leading one the number always has nine digits.
-  return (0x1_0000_0000 + Math.floor(random() * 0x1_0000_0000)).toString(16).slice(1)
-}
+const WORDS = 6

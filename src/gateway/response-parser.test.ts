@@ -12,18 +12,13 @@ function parse(pieces: readonly string[], hangUp = false) {
   }
   const parser = new ResponseParser({
     onHead: (head) => seen.heads.push(head),
-    onBody: (bytes, start, end) => {
-      seen.body += bytes.toString('latin1', start, end)
+    onBody: (text) => {
+      seen.body += text
     },
     onEnd: (reusable) => seen.ends.push(reusable),
   })
   parser.expect()
-  // As in the pool: one buffer for all reads, with old bytes behind what was read.
-  const buffer = Buffer.alloc(70_000, 'X\r\n\r\n')
-  for (const piece of pieces) {
-    const length = buffer.write(piece, 0, 'latin1')
-    seen.wrong ??= parser.take(buffer, length)
-  }
+  for (const piece of pieces) seen.wrong ??= parser.take(piece)
   if (hangUp && parser.takeEnd() === false) seen.wrong ??= 'hung up'
   return seen
 }
@@ -95,7 +90,7 @@ describe('reading an answer', () => {
     expect(parse([`${HEAD}content-length: 1\r\n\r\na`, 'HTTP/1.1 200 OK\r\n\r\n']).wrong).toBeDefined()
   })
 
-  it('is not misled by what stands in the buffer behind a read', () => {
+  it('takes a head and chunks cut anywhere', () => {
     expect(
       parse([
         HEAD.slice(0, 30),

@@ -8,23 +8,25 @@ export interface ResponseHead {
   readonly contentEncoding: string | undefined
 }
 
-/** Takes the parts of one answer as they come. `bytes` is only valid during the call. */
+/** Takes the parts of one answer as they come. */
 export interface ResponseSink {
   onHead(head: ResponseHead): void
-  onBody(bytes: Buffer, start: number, end: number): void
+  /** Bytes of the body as latin1: one character for each. */
+  onBody(text: string): void
   /** The answer is whole. `reusable`: the connection may carry another request. */
   onEnd(reusable: boolean): void
 }
 
 /**
- * HTTP/1.1 answers of one connection, one at a time (RFC 9112). Strict: what an engine would never send (folded
- * headers, two lengths, a length beside chunks, a head above 32 KiB) is refused, since after it nobody knows
- * where the answer ends.
+ * HTTP/1.1 answers of one connection, one at a time (RFC 9112). Works on text, bytes read as latin1: it is made once
+ * for each read, and the parts of it cost nothing. Strict: what an engine would never send (folded headers, two
+ * lengths, a length beside chunks, a head above 32 KiB) is refused, since after it nobody knows where the answer
+ * ends.
  */
 export class ResponseParser {
   readonly #sink: ResponseSink
   #state: State = 'idle'
-  /** Bytes of a head or chunk line that is not yet whole, as latin1. */
+  /** Of a head or chunk line that is not yet whole. */
   #partial = ''
   /** Bytes left of the body or of the present chunk. */
   #left = 0
@@ -32,11 +34,6 @@ export class ResponseParser {
 
   constructor(sink: ResponseSink) {
     this.#sink = sink
-  }
-
-  /** True between answers. */
-  get idle(): boolean {
-    return this.#state === 'idle'
   }
 
   /** A request was sent: its answer may come. */
@@ -52,42 +49,44 @@ export class ResponseParser {
   }
 
   /** Takes what was read. Returns what is wrong with it, after which the connection is of no more use. */
-  take(bytes: Buffer, length: number): string | undefined {
+  take(text: string): string | undefined {
     let at = 0
-    while (at < length) {
+    while (at < text.length) {
       switch (this.#state) {
         case 'head': {
-          const next = this.#takeHead(bytes, at, length)
+          const next = this.#takeHead(text)
           if (typeof next === 'string') return next
           at = next
+          // 100 Continue may stand before the answer in the same read.
+          if (this.#is('head') && at < text.length) return this.take(text.slice(at))
           break
         }
         case 'body':
         case 'chunk': {
-          const end = Math.min(length, at + this.#left)
+          const end = Math.min(text.length, at + this.#left)
           this.#left -= end - at
           const wasBody = this.#state === 'body'
           if (this.#left === 0 && !wasBody) this.#state = 'chunk-end'
-          this.#sink.onBody(bytes, at, end)
+          this.#sink.onBody(at === 0 && end === text.length ? text : text.slice(at, end))
           at = end
-          if (wasBody && this.#left === 0 && this.#is('body')) this.#finish(at === length)
+          if (wasBody && this.#left === 0 && this.#is('body')) this.#finish(at === text.length)
           break
         }
         case 'until-close':
-          this.#sink.onBody(bytes, at, length)
+          this.#sink.onBody(at === 0 ? text : text.slice(at))
           return undefined
         case 'chunk-size':
         case 'chunk-end':
         case 'trailer': {
-          const lineEnd = bytes.indexOf(LF, at)
-          if (lineEnd === -1 || lineEnd >= length) {
-            this.#partial += bytes.toString('latin1', at, length)
+          const lineEnd = text.indexOf('\n', at)
+          if (lineEnd === -1) {
+            this.#partial += text.slice(at)
             return this.#partial.length > LONGEST_LINE ? 'a chunk line is too long' : undefined
           }
-          const line = this.#partial + bytes.toString('latin1', at, lineEnd)
+          const line = this.#partial + text.slice(at, lineEnd)
           this.#partial = ''
           at = lineEnd + 1
-          const wrong = this.#takeLine(line.endsWith('\r') ? line.slice(0, -1) : line, at === length)
+          const wrong = this.#takeLine(line.endsWith('\r') ? line.slice(0, -1) : line, at === text.length)
           if (wrong !== undefined) return wrong
           break
         }
@@ -107,17 +106,18 @@ export class ResponseParser {
     return true
   }
 
-  #takeHead(bytes: Buffer, at: number, length: number): number | string {
+  /** How much of the read belongs to the head, or what is wrong with it. */
+  #takeHead(read: string): number | string {
     const before = this.#partial.length
-    const text = this.#partial + bytes.toString('latin1', at, Math.min(length, at + LONGEST_HEAD))
+    const text = before === 0 ? read : this.#partial + read
     const end = text.indexOf('\r\n\r\n', Math.max(0, before - 3))
-    if (end === -1) {
+    if (end === -1 || end > LONGEST_HEAD) {
       if (text.length >= LONGEST_HEAD) return 'the head of the answer is too long'
       this.#partial = text
-      return length
+      return read.length
     }
     this.#partial = ''
-    const next = at + end + 4 - before
+    const next = end + 4 - before
     const head = parseHead(text, end)
     if (typeof head === 'string') return head
     // 100 Continue and its kind come before the answer.
@@ -128,7 +128,7 @@ export class ResponseParser {
     if (empty || head.contentLength !== undefined) this.#state = 'body'
     else this.#state = head.chunked ? 'chunk-size' : 'until-close'
     this.#sink.onHead(head)
-    if (empty && this.#is('body')) this.#finish(next === length)
+    if (empty && this.#is('body')) this.#finish(next === read.length)
     return next
   }
 
@@ -149,7 +149,7 @@ export class ResponseParser {
     return undefined
   }
 
-  /** The state after a call of the sink, which may have stopped us. */
+  /** The state after a call that may have changed it. */
   #is(state: State): boolean {
     return this.#state === state
   }
@@ -171,11 +171,11 @@ type State =
   | 'until-close'
   | 'stopped'
 
-const LF = 10
 const LONGEST_HEAD = 32 * 1024
 const LONGEST_LINE = 8 * 1024
 const CHUNK_SIZE = /^([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?$/
 const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: |$)/
+const VISIBLE = /^[\x20-\x7e]*$/
 
 type ParsedHead = ResponseHead & { readonly chunked: boolean; readonly keepAlive: boolean }
 
@@ -196,16 +196,8 @@ function parseHead(text: string, end: number): ParsedHead | string {
     if (colon <= start || colon > lineEnd) return 'a header has no name'
     const first = text.charCodeAt(start)
     if (first === 0x20 || first === 0x09) return 'a header is folded'
-    const nameLength = colon - start
-    // Most headers are of no interest; their length tells.
-    if (
-      nameLength === 10 ||
-      nameLength === 11 ||
-      nameLength === 12 ||
-      nameLength === 14 ||
-      nameLength === 16 ||
-      nameLength === 17
-    ) {
+    // Most headers are of no interest; the length of the name tells.
+    if (LENGTHS.includes(colon - start)) {
       const value = text.slice(colon + 1, lineEnd).trim()
       switch (text.slice(start, colon).toLowerCase()) {
         case 'content-length':
@@ -219,7 +211,8 @@ function parseHead(text: string, end: number): ParsedHead | string {
           chunked = true
           break
         case 'content-type':
-          contentType = value
+          // It goes on to the client as it is.
+          contentType = VISIBLE.test(value) ? value : ''
           break
         case 'connection':
           if (/\bclose\b/i.test(value)) keepAlive = false
@@ -246,6 +239,15 @@ function parseHead(text: string, end: number): ParsedHead | string {
     keepAlive,
   }
 }
+
+const LENGTHS = [
+  'content-length',
+  'transfer-encoding',
+  'content-type',
+  'connection',
+  'retry-after',
+  'content-encoding',
+].map(({ length }) => length)
 
 function indexOr(index: number, otherwise: number): number {
   return index === -1 ? otherwise : index

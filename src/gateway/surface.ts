@@ -8,7 +8,6 @@ import { INFERENCE_ROUTES } from './inference-route.ts'
 import { Intake } from './intake.ts'
 import { modelCard, modelCards } from './model-list.ts'
 import { readHead } from './request-head.ts'
-import { newRequestId } from './request-ids.ts'
 import type { ViewIndex } from './view-index.ts'
 
 /** Everything that the gateway answers, by path. */
@@ -21,7 +20,7 @@ export function serve(core: Core, request: IncomingMessage, response: ServerResp
   }
   const answer = answerOf(core, request, path, inference !== undefined)
   const head = readHead(request.rawHeaders)
-  const requestId = head.requestId ?? newRequestId(core.random)
+  const requestId = head.requestId ?? core.ids.requestId()
   const closing = core.state !== 'serving'
   if (answer.kind === 'error') {
     core.metrics.reject(answer.error.code ?? 'error')

@@ -188,7 +188,7 @@ class Connection {
         this.#call?.answered()
         this.#call?.listener?.onHead(head)
       },
-      onBody: (bytes, start, end) => this.#call?.listener?.onBody(bytes, start, end),
+      onBody: (text) => this.#call?.listener?.onBody(text),
       onEnd: (reusable) => this.#onEnd(reusable),
     })
     this.#socket = target.tls ? this.#connectTls(target) : this.#connect(target)
@@ -242,7 +242,7 @@ class Connection {
       onread: {
         buffer: this.#pool.readBuffer,
         callback: (length: number) => {
-          this.#onRead(this.#pool.readBuffer, length)
+          this.#onRead(this.#pool.readBuffer.toString('latin1', 0, length))
           return !this.#paused
         },
       },
@@ -259,7 +259,7 @@ class Connection {
       ALPNProtocols: ['http/1.1'],
     })
     socket.on('secureConnect', () => this.#onConnect())
-    socket.on('data', (bytes: Buffer) => this.#onRead(bytes, bytes.length))
+    socket.on('data', (bytes: Buffer) => this.#onRead(bytes.toString('latin1')))
     return socket
   }
 
@@ -268,10 +268,10 @@ class Connection {
     this.#call?.listener?.onSent()
   }
 
-  #onRead(bytes: Buffer, length: number): void {
+  #onRead(text: string): void {
     if (this.#gone) return
     const call = this.#call
-    const wrong = this.#parser.take(bytes, length)
+    const wrong = this.#parser.take(text)
     if (wrong !== undefined) this.#lose({ kind: 'bad_response', message: wrong })
     else if (call !== undefined && this.#call === call) call.listener?.onReadEnd()
   }
