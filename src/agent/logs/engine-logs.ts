@@ -14,6 +14,8 @@ export interface LineFeed {
 export interface EngineLogs {
   /** Makes room for a new run: what is there becomes the previous run. The path is where the engine is to append. */
   begin(replica: string): Promise<string>
+  /** Where the engine of a replica appends. */
+  pathOf(replica: string): string
   feed(replica: string): LineFeed
   /** The last lines as bytes of text; undefined when there is no such log. */
   tail(replica: string, lines: number, run: LogRun): Promise<Uint8Array | undefined>

@@ -57,6 +57,8 @@ export function fileLogs(deps: {
         return files.currentPath
       }),
 
+    pathOf: (replica) => logOf(replica).files.currentPath,
+
     feed(replica): LineFeed {
       let at: number | undefined
       let rest = ''

@@ -30,6 +30,8 @@ export function processSpawner(deps: { readonly table: ProcessTable; readonly fi
   }
 
   return {
+    bootId: () => table.bootId(),
+
     async spawn(ask) {
       const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants
       const log = await open(ask.logPath, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)

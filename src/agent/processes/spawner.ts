@@ -15,7 +15,7 @@ export interface ProcessId {
 export interface EngineRun {
   readonly id: string
   readonly logPath: string
-  readonly process?: ProcessId
+  readonly process?: ProcessId | undefined
 }
 
 export interface SpawnAsk {
@@ -58,6 +58,8 @@ export interface FoundRun {
  * the group but still carry the run's mark.
  */
 export interface Spawner {
+  /** Names this boot of the machine: no process of another one lives. */
+  bootId(): Promise<string>
   /** Starts a program in a process group and session of its own, without a shell. */
   spawn(ask: SpawnAsk): Promise<SpawnResult>
   /** True while this very process runs; a process that has ended but was not reaped does not. */
