@@ -57,6 +57,7 @@ export class ClusterCache {
   readonly #listeners = new Set<(changes: readonly RowChange[]) => void>()
   readonly #changed = new WakeUp()
   #revision = 0
+  #listedRevision = 0
   #connected = false
   #contactMs: number | undefined
 
@@ -72,6 +73,11 @@ export class ClusterCache {
   /** The store revision that this is a picture of; 0 before the first. */
   get revision(): number {
     return this.#revision
+  }
+
+  /** Of the last listing: what changed and changed back before it was not seen. */
+  get listedRevision(): number {
+    return this.#listedRevision
   }
 
   /** Throws `record_unreadable` for a record that is there but can't be read. */
@@ -191,6 +197,7 @@ export class ClusterCache {
       const seen = this.#set(entry.key, entry)
       if (seen) changes.push(seen)
     }
+    this.#listedRevision = listing.revision
     this.#publish(listing.revision, changes)
   }
 

@@ -30,6 +30,16 @@ export function suspectsSelf(cache: ClusterCache): boolean {
 }
 
 /**
+ * True when nothing may be taken from nodes that are lost: we suspect ourselves, or would as soon as those that have
+ * only just ceased to report are noted as lost too (a new leader gives each its time before it notes that).
+ */
+export function mayNotEvict(cache: ClusterCache): boolean {
+  const known = cache.all(tables.nodeConditions).map((row) => row.name)
+  const silent = known.filter((node) => !isReporting(cache, node))
+  return suspectsSelf(cache) || suspectSelf(silent.length, known.length)
+}
+
+/**
  * Writes what becomes of a node's condition (`undefined`: it is forgotten). When that ends a suspicion of ourselves,
  * the nodes that are still lost get their time anew: until now nobody waited for them in earnest.
  */

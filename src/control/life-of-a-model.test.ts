@@ -26,13 +26,13 @@ async function liveALife(world: ControlWorld, agent: FakeAgent): Promise<void> {
   await workUntil(world, [agent], 'ready', async () => (await world.model('m')).status.phase === 'ready')
 
   const [replica] = await world.replicas('m')
-  expect(replica).toMatchObject({ placement: { node: 'n1', port: 20_000 }, status: { phase: 'ready' } })
+  expect(replica).toMatchObject({ placement: { node: 'n1' }, status: { phase: 'ready' } })
   await world.until('routable', async () => (await world.call('listEndpoints')).items.length === 1)
   const [endpoint] = (await world.call('listEndpoints')).items
   expect(endpoint).toMatchObject({
     replica: replica!.name,
     state: 'ready',
-    address: { kind: 'node', agentUrl: 'http://n1.test:7702', port: 20_000 },
+    address: { kind: 'node', agentUrl: 'http://n1.test:7702', port: replica!.placement!.port },
     planVersion: replica!.placement!.planVersion,
     contextTokens: 2_048,
   })

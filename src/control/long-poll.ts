@@ -16,22 +16,27 @@ interface Seen<Document> {
   readonly text: string
   /** When it took this form, as far as this server saw. */
   readonly revision: number
-  /** The last revision at which it was looked at. */
+  /** It has been looked at with each change up to this revision. */
   readonly checked: number
 }
 
 /** Least time to catch up with a caller that knows more than we. */
 const CATCH_UP_MS = 2_000
+/** A document that nobody has asked for as long as this is no longer followed. */
+const FORGET_AFTER_MS = 120_000
 
 /**
- * Answers a long poll with a document derived from the mirror, and the revision at which this server first saw it in
- * this form. A caller waits only while it has exactly that revision: another one, even a later one that it got from
- * another server, may stand for another document.
+ * Answers a long poll with a document derived from the mirror, and a revision at which it had this form. Each server
+ * saw a form first at a revision of its own, so a caller may bring one that it got elsewhere: it waits when the
+ * document is known not to have changed from there to now; else it is answered at once. (When it were answered for
+ * the other number alone, a caller that is sent from one server to the next would ask both without a pause.)
  */
 export class PolledView<Document> {
   readonly #deps: { readonly cache: ClusterCache; readonly store: Store; readonly clock: Clock }
   readonly #make: (subject: string) => Document
   readonly #seen = new Map<string, Seen<Document>>()
+  /** When each was last asked for. */
+  readonly #askedMs = new Map<string, number>()
 
   /** `make` derives the document of a subject from the mirror alone, without waiting. */
   constructor(
@@ -40,6 +45,7 @@ export class PolledView<Document> {
   ) {
     this.#deps = deps
     this.#make = make
+    deps.cache.onChange(() => this.#follow())
   }
 
   /** Throws `unavailable` when the caller has seen later revisions than this server, also after a while. */
@@ -51,16 +57,41 @@ export class PolledView<Document> {
     const { cache, clock } = this.#deps
     const deadlineMs = clock.monotonicMs() + waitMs
     if (after > cache.revision) await this.#catchUp(after, waitMs, signal)
-    let answer = this.#now(subject)
+    let seen = this.#now(subject)
     const isNews = () => {
-      answer = this.#now(subject)
-      return answer.revision !== after
+      seen = this.#now(subject)
+      this.#askedMs.set(subject, clock.monotonicMs())
+      return !this.#isUnchangedSince(seen, after)
     }
     await cache.waitUntil(isNews, Math.max(0, deadlineMs - clock.monotonicMs()), signal)
-    return answer
+    const { document, revision } = seen
+    return { document, revision: this.#isUnchangedSince(seen, after) ? after : revision }
   }
 
-  #now(subject: string): { revision: number; document: Document } {
+  /** A form that came and went between two listings of the store went unseen. */
+  #isUnchangedSince({ revision, checked }: Seen<Document>, after: number): boolean {
+    if (after === revision) return true
+    return after >= Math.max(revision, this.#deps.cache.listedRevision) && after <= checked
+  }
+
+  /** So that a form that comes and goes between two polls is not missed. */
+  #follow(): void {
+    const oldestMs = this.#deps.clock.monotonicMs() - FORGET_AFTER_MS
+    for (const [subject, askedMs] of [...this.#askedMs]) {
+      try {
+        if (askedMs >= oldestMs) {
+          this.#now(subject)
+          continue
+        }
+      } catch {
+        // A record that can't be read is told to whoever asks.
+      }
+      this.#askedMs.delete(subject)
+      this.#seen.delete(subject)
+    }
+  }
+
+  #now(subject: string): Seen<Document> {
     const { revision: now } = this.#deps.cache
     const before = this.#seen.get(subject)
     // Many may wait for the same document; it is made once for each revision.
