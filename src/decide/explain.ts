@@ -3,7 +3,7 @@ import type { DeviceKind } from '../domain/node.ts'
 import { bytesText } from './bytes-text.ts'
 import type { ReplicaAsk } from './cluster-view.ts'
 import { NODE_CHECKS } from './node-checks.ts'
-import { type DeviceLedger, freePort, type NodeLedger, without } from './node-ledger.ts'
+import { type DeviceLedger, hasFreePort, type NodeLedger, without } from './node-ledger.ts'
 import { deviceGroups, findSeat, hostFits, needOn } from './seat.ts'
 
 /**
@@ -40,7 +40,7 @@ function replicasInTheWay(ask: ReplicaAsk, ledger: NodeLedger): string[] {
 }
 
 function portLacking(ledger: NodeLedger): Rejection[] {
-  if (freePort(ledger) !== undefined) return []
+  if (hasFreePort(ledger)) return []
   const { name, enginePorts } = ledger.node
   return [
     {

@@ -1,6 +1,7 @@
 import type { Device } from '../domain/node.ts'
 import type { Placement } from '../domain/replica.ts'
 import type { NodeView } from './cluster-view.ts'
+import type { Random } from './random.ts'
 
 export interface DeviceLedger {
   readonly device: Device
@@ -63,12 +64,24 @@ export function replicasOf(ledger: NodeLedger, model: string, deviceId?: string)
   return count
 }
 
-/** The first port of the node's range that nobody has. */
-export function freePort({ node, ports }: NodeLedger): number | undefined {
-  for (let port = node.enginePorts.first; port <= node.enginePorts.last; port++) {
+/**
+ * A port of the node's range that nobody has: the first free one from a random place on. Nodes that share a machine
+ * can't see each other's plans, and a port that was just given up may linger, so the lowest is the worst choice.
+ */
+export function freePort({ node, ports }: NodeLedger, random: Random): number | undefined {
+  const { first, last } = node.enginePorts
+  const size = last - first + 1
+  const offset = Math.floor(random() * size)
+  for (let step = 0; step < size; step++) {
+    const port = first + ((offset + step) % size)
     if (!ports.has(port)) return port
   }
   return undefined
+}
+
+/** True while the node's range has a port that nobody has. */
+export function hasFreePort(ledger: NodeLedger): boolean {
+  return freePort(ledger, () => 0) !== undefined
 }
 
 function ledgerOf(node: NodeView, claims: ReadonlyMap<string, Claim>): NodeLedger {

@@ -356,6 +356,11 @@ describe('a failed replica', () => {
     expect(brief(decide(1, [lasted]).actions)).toContain(`create chat-new (${REPLACE_FAILED})`)
   })
 
+  test('of a port in use is replaced at once: the next one gets another port', () => {
+    const unlucky = failed('r-1', { reason: 'port_in_use', message: 'port 20000 is in use' })
+    expect(brief(decide(1, [unlucky]).actions)).toContain(`create chat-new (${REPLACE_FAILED})`)
+  })
+
   test('of a device fault is replaced at once, and remembered so that its node is avoided', () => {
     const faulty = failed('r-1', { reason: 'device_fault', message: 'XID 79', retryable: false })
     const { actions } = decide(1, [faulty])

@@ -66,6 +66,13 @@ describe('a replica that is wanted', () => {
     ).toEqual([{ kind: 'fail', replica: 'chat-1', reason: 'bad_argument', message: 'unknown flag --x' }])
   })
 
+  test('is given up at once when its port is taken: only another placement has another port', () => {
+    const failure = { reason: 'port_in_use', message: 'port 20000 is in use', retryable: true, lastLines: [] }
+    expect(decide([anAssignment()], [local({ phase: 'starting', alive: false, failure })]).actions).toEqual([
+      { kind: 'fail', replica: 'chat-1', reason: 'port_in_use', message: 'port 20000 is in use' },
+    ])
+  })
+
   test('is given up after so many restarts within the window, with the last reason', () => {
     const restartedAtMs = Array.from({ length: MAX_RESTARTS }, (_, index) => NOW_MS - 1000 * (index + 1))
     const ended = local({ alive: false, restarts: 20, restartedAtMs, failure: exited })

@@ -123,6 +123,10 @@ function startAgain(assignment: Assignment, one: LocalReplica, nowMs: number): S
   if (failure?.retryable === false) {
     return { action: { kind: 'fail', replica, reason: failure.reason, message: failure.message } }
   }
+  // The port is part of the placement: only another placement has another one.
+  if (failure?.reason === 'port_in_use') {
+    return { action: { kind: 'fail', replica, reason: failure.reason, message: failure.message } }
+  }
   const sinceMs = nowMs - restartWindowMs(assignment)
   const restarts = one.restartedAtMs?.filter((atMs) => atMs > sinceMs).length ?? one.restarts
   if (restarts >= MAX_RESTARTS) {

@@ -22,7 +22,10 @@ export function fateOf(view: ReplicaView, nowMs: number): FailedFate {
   const spent = replica.reason === REPLACE_FAILED && failedAtMs - replica.createdAtMs < STABLE_MS
   if (spent) return { kind: 'final' }
   if (isDeviceFault(view)) return { kind: 'remember' }
-  if (!failureOf(view).retryable) return { kind: 'final' }
+  const failure = failureOf(view)
+  if (!failure.retryable) return { kind: 'final' }
+  // Its place was no good, not the replica: the next one gets another port.
+  if (failure.reason === 'port_in_use') return { kind: 'replace' }
   const atMs = failedAtMs + REPLACE_AFTER_MS
   return atMs <= nowMs ? { kind: 'replace' } : { kind: 'waits', atMs }
 }

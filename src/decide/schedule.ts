@@ -2,7 +2,7 @@ import type { Rejection } from '../domain/model.ts'
 import type { Placement } from '../domain/replica.ts'
 import type { ClusterView, ReplicaAsk } from './cluster-view.ts'
 import { explain } from './explain.ts'
-import { type NodeLedger, openLedger, take } from './node-ledger.ts'
+import { freePort, type NodeLedger, openLedger, take } from './node-ledger.ts'
 import type { Random } from './random.ts'
 import { findSeat, isBetterSeat, type Seat } from './seat.ts'
 
@@ -34,7 +34,7 @@ export function schedule(asks: readonly ReplicaAsk[], cluster: ClusterView, rand
       without.push(ask)
       continue
     }
-    const replica = placedAt(ask, seat)
+    const replica = placedAt(ask, seat, random)
     take(seat.ledger, replica)
     placed.push(replica)
   }
@@ -70,7 +70,7 @@ function bestSeat(ask: ReplicaAsk, ledgers: readonly NodeLedger[], random: Rando
   return best.length > 1 ? best[Math.floor(random() * best.length)] : best[0]
 }
 
-function placedAt(ask: ReplicaAsk, seat: Seat): PlacedReplica {
+function placedAt(ask: ReplicaAsk, seat: Seat, random: Random): PlacedReplica {
   return {
     replica: ask.replica,
     model: ask.model,
@@ -78,7 +78,8 @@ function placedAt(ask: ReplicaAsk, seat: Seat): PlacedReplica {
     deviceIds: [...seat.deviceIds],
     bytesPerDevice: ask.footprint.bytesPerDevice,
     hostMemoryBytes: ask.footprint.hostMemoryBytes,
-    port: seat.port,
+    // The seat was found on a node with a free port, and nothing was taken since.
+    port: freePort(seat.ledger, random) ?? seat.ledger.node.enginePorts.first,
   }
 }
 

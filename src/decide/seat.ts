@@ -1,13 +1,12 @@
 import type { DeviceKind } from '../domain/node.ts'
 import type { ReplicaAsk } from './cluster-view.ts'
 import { NODE_CHECKS } from './node-checks.ts'
-import { type DeviceLedger, freePort, type NodeLedger, replicasOf } from './node-ledger.ts'
+import { type DeviceLedger, hasFreePort, type NodeLedger, replicasOf } from './node-ledger.ts'
 
 /** A place that fits, with what tells it from other places. */
 export interface Seat {
   readonly ledger: NodeLedger
   readonly deviceIds: readonly string[]
-  readonly port: number
   /** Position of the device kind among the ask's preferences. */
   readonly kindRank: number
   /** Replicas of the same model on the node. */
@@ -19,20 +18,19 @@ export interface Seat {
 /** The best place for `ask` on one node, or undefined when it has none. `explain` says why. */
 export function findSeat(ask: ReplicaAsk, ledger: NodeLedger): Seat | undefined {
   if (NODE_CHECKS.some((check) => check.refuses(ask, ledger.node))) return undefined
-  const port = freePort(ledger)
-  if (port === undefined) return undefined
+  if (!hasFreePort(ledger)) return undefined
   const siblings = replicasOf(ledger, ask.model)
   const { devices, deviceKinds } = ask.footprint
   if (devices === 0) {
     if (!hostFits(ask, ledger)) return undefined
     const leftBytes = ledger.host?.freeBytes ?? 0
-    return { ledger, deviceIds: [], port, kindRank: 0, siblings, leftBytes }
+    return { ledger, deviceIds: [], kindRank: 0, siblings, leftBytes }
   }
   for (const [kindRank, kind] of deviceKinds.entries()) {
     const picked = pickDevices(ask, ledger, kind)
     if (picked === undefined || (kind !== 'cpu' && !hostFits(ask, ledger))) continue
     const deviceIds = picked.map(({ device }) => device.id)
-    return { ledger, deviceIds, port, kindRank, siblings, leftBytes: leastFree(picked) - needOn(ask, kind) }
+    return { ledger, deviceIds, kindRank, siblings, leftBytes: leastFree(picked) - needOn(ask, kind) }
   }
   return undefined
 }
