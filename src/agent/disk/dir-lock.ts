@@ -30,9 +30,7 @@ export async function lockDir(
           hint: 'stop it, or give this one its own --data-dir',
         })
       }
-      // Moved aside first: of two that find it stale, one moves it, and the other then finds a new one.
-      await rename(path, `${draft}.stale`).catch(() => {})
-      await rm(`${draft}.stale`, { force: true })
+      await removeStale(path, `${draft}.stale`, theirs)
     }
     throw new YardError('data_dir_unusable', `${path} can't be locked`, {
       hint: 'remove that file and try again',
@@ -40,6 +38,17 @@ export async function lockDir(
   } finally {
     await rm(draft, { force: true })
   }
+}
+
+/** Of two that find a lock stale, one may have replaced it before the other moves it away: that one is put back. */
+async function removeStale(path: string, aside: string, stale: string): Promise<void> {
+  try {
+    await rename(path, aside)
+  } catch {
+    return
+  }
+  if ((await readFile(aside, 'utf8').catch(() => stale)) !== stale) await tryLink(aside, path)
+  await rm(aside, { force: true })
 }
 
 async function tryLink(draft: string, path: string): Promise<boolean> {
