@@ -32,6 +32,7 @@ export function endpointLoop({ cache, committer, term }: LoopContext): Loop {
       ...(status === undefined ? {} : { status }),
       ...(node === undefined ? {} : { agentUrl: node.agentUrl }),
       // On suspicion of ourselves nothing is taken away: gateways find out which engines answer.
+      routed: cache.get(tables.endpoints, name) !== undefined,
       nodeAlive: node !== undefined && (lostSinceMs(cache, node.name) === undefined || suspectsSelf(cache)),
     })
   }

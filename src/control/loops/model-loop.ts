@@ -1,15 +1,24 @@
 import { sameJson } from '../../base/canonical-json.ts'
-import { type ModelAction, type ModelDecision, type ReplicaView, reconcileModel } from '../../decide/index.ts'
+import {
+  type ModelAction,
+  type ModelDecision,
+  NODE_LOST_GRACE_MS,
+  type ReplicaView,
+  reconcileModel,
+} from '../../decide/index.ts'
 import { whyBlocked } from '../../decide/source-standing.ts'
 import type { Model, ModelStatus } from '../../domain/model.ts'
-import { reportingNodes, suspectsSelf } from '../cluster-state.ts'
+import { mayNotEvict, reportingNodes } from '../cluster-state.ts'
 import { inspectedSources, modelKnowledge } from '../model-facts.ts'
 import { replicaName, revisionHash, revisionName, sourceId, templateOf } from '../naming.ts'
+import { NODE_BEAT_MS, NODE_LEASE_TTL_MS } from '../node-lease.ts'
 import { ONLY, tables } from '../records.ts'
 import { replicaViews, unmentionedAtMs } from '../replica-views.ts'
 import type { EventText, Transaction } from '../transaction.ts'
 import type { Loop, LoopContext } from './loop.ts'
 
+/** By then a new leader has noted every node that is lost, and those that only stood still with us are back. */
+const NEW_LEADER_MS = NODE_LEASE_TTL_MS + 2 * NODE_BEAT_MS
 /** Room that the last action of a transaction may need. */
 const ROOM_FOR_ONE = 10
 
@@ -66,24 +75,34 @@ export function modelLoop(context: LoopContext): Loop {
 }
 
 function decide(
-  { cache }: LoopContext,
+  { cache, term }: LoopContext,
   model: Model,
   nowMs: number,
 ): { decision: ModelDecision; views: ReplicaView[] } {
   const { sources, estimate } = modelKnowledge(cache, templateOf(model.spec))
   const blocked = whyBlocked({ sources, readyNodes: reportingNodes(cache), estimate })
-  const views = replicaViews(cache, model.name, nowMs)
+  const views = replicaViews(cache, model.name, nowMs).map((view) => afterHandover(view, term.startedAtMs))
   const decision = reconcileModel(
     {
       model,
       revision: revisionName(model.name, model.spec),
       replicas: views,
-      suspectSelf: suspectsSelf(cache),
+      suspectSelf: mayNotEvict(cache),
       ...(blocked === undefined ? {} : { blocked }),
     },
     nowMs,
   )
   return { decision, views }
+}
+
+/**
+ * What the leader before us noted as lost is not given up before we know that it is not lost to all of us: while
+ * nobody led, perhaps nobody could report.
+ */
+function afterHandover(view: ReplicaView, startedAtMs: number): ReplicaView {
+  if (view.nodeLostSinceMs === undefined) return view
+  const leastMs = startedAtMs + NEW_LEADER_MS - NODE_LOST_GRACE_MS
+  return { ...view, nodeLostSinceMs: Math.max(view.nodeLostSinceMs, leastMs) }
 }
 
 /**
