@@ -13,6 +13,7 @@ const COMMON: readonly ErrorCode[] = [
   'forbidden',
   'invalid_request',
   'store_unavailable',
+  'unavailable',
   'internal',
 ]
 

@@ -32,7 +32,7 @@ export const modelOperations = {
     body: ModelCreate,
     result: ModelObject,
     status: 201,
-    errors: ['already_exists', 'unknown_field'],
+    errors: ['already_exists', 'conflict', 'unknown_field'],
   }),
   getModel: define({
     id: 'getModel',

@@ -109,10 +109,11 @@ function successOf({ result }: Operation, components: Json): Json {
 }
 
 /** Codes that share a status share a response. */
-function faultsOf({ errors, body }: Operation): Json {
+function faultsOf({ errors, body, query }: Operation): Json {
+  const ofInput: readonly ErrorCode[] = (body ?? query) ? ['unknown_field'] : []
   const ofBody: readonly ErrorCode[] = body === undefined ? [] : ['invalid_json', 'too_large', 'timed_out']
   const codes = new Map<number, ErrorCode[]>()
-  for (const code of new Set([...errors, ...ofBody])) {
+  for (const code of new Set([...errors, ...ofInput, ...ofBody])) {
     const { status } = ERROR_TABLE[code]
     codes.set(status, [...(codes.get(status) ?? []), code])
   }

@@ -28,7 +28,7 @@ export class Committer {
 
   /**
    * `source` names the writer in metrics. With `term`, the leader's key must still be at that revision: a paused
-   * ex-leader gets `conflict` with reason `not_leader`. Throws `conflict` (reason `busy`) when it never got through.
+   * ex-leader gets `conflict` with reason `not_leader`. Throws `unavailable` (reason `busy`) when it never got through.
    */
   async commit<Result>(
     source: string,
@@ -55,7 +55,7 @@ export class Committer {
       await cache.waitUntil(caughtUp, backoffMs(attempt, PAUSE, random))
     }
     throw new YardError(
-      'conflict',
+      'unavailable',
       'the objects of this change were changed by others each time it was tried',
       {
         reason: 'busy',

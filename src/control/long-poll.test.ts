@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type ControlWorld, openControlWorld } from './world.testing.ts'
+import { type ControlWorld, openControlWorld, type Server } from './world.testing.ts'
 
 const SIM = { source: 'sim:a', engine: 'sim' }
 
@@ -53,6 +53,40 @@ describe('a long poll', () => {
     const asking = world.call('gatewayView', { query: { after: ahead, waitMs: 10_000 } }, gateway)
     await world.call('createModel', { body: { name: 'm', spec: SIM } })
     expect((await asking).revision).toBeGreaterThanOrEqual(ahead)
+  })
+
+  it('holds a caller that is sent from server to server and has what all of them know', async () => {
+    await using world = await openControlWorld()
+    const n1 = await world.agent('n1')
+    const poll = (server: Server, after: number, waitMs: number) =>
+      world.call('nodeWork', { params: { name: 'n1' }, query: { after, waitMs } }, n1.key, server)
+    const [alpha] = world.servers
+    const first = await poll(alpha!, 0, 0)
+    await world.call('createKey', { body: { name: 'other', scopes: ['read'] } })
+    const beta = await world.start('beta')
+    const second = await poll(beta, first.revision, 0)
+    expect(second.revision).toBeGreaterThan(first.revision)
+
+    const beganMs = world.clock.now()
+    for (const server of [alpha!, beta, alpha!, beta]) {
+      expect((await poll(server, second.revision, 3_000)).revision).toBe(second.revision)
+    }
+    expect(world.clock.now() - beganMs).toBeGreaterThanOrEqual(4 * 3_000)
+  })
+
+  it('does not hold a caller that saw, on another server, what came and went meanwhile', async () => {
+    await using world = await openControlWorld()
+    const gateway = await join(world)
+    const beta = await world.start('beta')
+    const [alpha] = world.servers
+    const view = (server: Server, after: number) =>
+      world.call('gatewayView', { query: { after, waitMs: 60_000 } }, gateway, server)
+    await view(alpha!, 0)
+    const made = await world.call('createKey', { body: { name: 'app', scopes: ['inference'] } })
+    const seen = await view(beta, 0)
+    expect(seen.keys).toHaveLength(2)
+    await world.call('revokeKey', { params: { id: made.id } })
+    expect((await view(alpha!, seen.revision)).keys).toHaveLength(1)
   })
 
   it('answers a caller that is ahead of the store itself, as after a restored backup', async () => {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'vitest'
+import { openApiDocument } from '../api/openapi.ts'
 import type { Operation } from '../api/operation.ts'
-import { pathOf } from '../api/operation.ts'
+import { API_PREFIX, pathOf } from '../api/operation.ts'
 import { type Operations, operations } from '../api/operations.ts'
 import { FakeClock } from '../base/fake-clock.ts'
 import type { Fetch } from '../base/fetch.ts'
@@ -14,6 +15,9 @@ import { bootstrapAdminKey } from './bootstrap.ts'
 import { FakeAgent } from './fake-agent.testing.ts'
 
 export const PEPPER = '5e'.repeat(32)
+
+// biome-ignore lint/suspicious/noExplicitAny: looked into by name; a wrong name fails the test.
+const DOCUMENT: any = openApiDocument('0.0.0-test')
 
 type ResultOf<Op> = Op extends Operation<infer _P, infer _Q, infer _B, infer Result> ? Result : never
 
@@ -123,7 +127,12 @@ export class ControlWorld {
       },
       ...(operation.body ? { body: JSON.stringify(input.body ?? {}) } : {}),
     })
-    return this.sendRequest(request, server)
+    const answer = await this.sendRequest(request, server)
+    if (answer.status >= 400) {
+      const documented = DOCUMENT.paths[API_PREFIX + operation.path][operation.method.toLowerCase()].responses
+      expect(documented[answer.status]?.description.split(', '), id).toContain(answer.body.error.code)
+    }
+    return answer
   }
 
   async sendRequest(request: Request, server = this.servers[0]!): Promise<Answer> {

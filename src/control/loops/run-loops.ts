@@ -54,7 +54,7 @@ export async function runLoops(context: ControlContext, term: Term): Promise<voi
         try {
           return await loop.pass(key)
         } catch (error) {
-          if (isYardError(error, 'conflict') && error.reason === 'busy') {
+          if (isYardError(error, 'unavailable') && error.reason === 'busy') {
             return { wakeAtMs: clock.now() + BUSY_PAUSE_MS }
           }
           throw error
