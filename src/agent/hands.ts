@@ -64,7 +64,7 @@ export async function openAgentHands(deps: {
   const exec = processExec({ clock, env: machine.env })
   const table = machine.os === 'linux' ? procProcessTable() : psProcessTable(exec)
   const disk = await openFileDisk(dir, deps.log)
-  const release = await lockDir(dir, { pid: machine.pid, table })
+  const release = await lockDir(dir, { pid: machine.pid, table, clock })
   return {
     disk,
     logs: fileLogs({

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../base/clock.ts'
 import { silentLog } from '../../base/log.ts'
 import { anAssignment } from '../agent.testing.ts'
 import type { ProcessRow, ProcessTable } from '../processes/process-table.ts'
@@ -121,16 +122,24 @@ describe('one agent at a time', () => {
     { pid: 2, group: 2, start: '20', ended: false },
   ]
 
-  test('a second one is refused while the first lives, and let in when it has gone', async () => {
-    const release = await lockDir(dir, { pid: 1, table: tableOf(rows) })
-    await expect(lockDir(dir, { pid: 2, table: tableOf(rows) })).rejects.toMatchObject({
-      code: 'data_dir_unusable',
-      message: expect.stringContaining('process 1'),
-    })
-    await release()
-    await lockDir(dir, { pid: 2, table: tableOf(rows) })
-    expect(await readdir(dir)).toEqual(['lock'])
-  })
+  const lock = (pid: number, table: ProcessTable) => lockDir(dir, { pid, table, clock: systemClock })
+
+  test.each([
+    [1, 2],
+    [2, 1],
+  ])(
+    '%i holds it: %i is refused while that one lives, and let in when it has gone',
+    async (first, second) => {
+      const release = await lock(first, tableOf(rows))
+      await expect(lock(second, tableOf(rows))).rejects.toMatchObject({
+        code: 'data_dir_unusable',
+        message: expect.stringContaining(`process ${first}`),
+      })
+      await release()
+      await lock(second, tableOf(rows))
+      expect(await readdir(dir)).toEqual([`lock.${second}`])
+    },
+  )
 
   test.each([
     ['a process that is gone', tableOf(rows.slice(1))],
@@ -139,24 +148,21 @@ describe('one agent at a time', () => {
       tableOf([{ ...(rows[0] as ProcessRow), start: '11' }, ...rows.slice(1)]),
     ],
     ['an earlier boot', tableOf(rows, 'another boot')],
-  ])('a lock of %s is taken over', async (_what, table) => {
-    await lockDir(dir, { pid: 1, table: tableOf(rows) })
-    await lockDir(dir, { pid: 2, table })
-    expect(await readFile(join(dir, 'lock'), 'utf8')).toContain('2 ')
+  ])('a claim of %s does not count', async (_what, table) => {
+    await lock(1, tableOf(rows))
+    await lock(2, table)
+    expect(await readdir(dir)).toEqual(['lock.2'])
   })
 
   test('of many that start together one wins', async () => {
-    await mkdir(join(dir, 'd'))
     const many = Array.from({ length: 8 }, (_, index) => ({
       pid: 10 + index,
       group: 1,
       start: '1',
       ended: false,
     }))
-    await writeFile(join(dir, 'd', 'lock'), '999 b 1\n')
-    const results = await Promise.allSettled(
-      many.map(({ pid }) => lockDir(join(dir, 'd'), { pid, table: tableOf(many) })),
-    )
-    expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1)
+    await writeFile(join(dir, 'lock.999'), 'b 1\n')
+    const results = await Promise.allSettled(many.map(({ pid }) => lock(pid, tableOf(many))))
+    expect(results.map((result) => result.status)).toEqual(['fulfilled', ...Array(7).fill('rejected')])
   })
 })
