@@ -33,6 +33,14 @@ describe('endpointOf', () => {
     expect(endpointOf(facts({ status: aStatus({ phase: 'unhealthy' }) }))).toBeUndefined()
   })
 
+  it('is none for a replica that ends before any gateway has heard of it', () => {
+    const replica = aReplica({ intent: 'stop' })
+    for (const phase of ['ready', 'draining', 'unhealthy'] as const) {
+      expect(endpointOf(facts({ replica, status: aStatus({ phase }), routed: false }))).toBeUndefined()
+    }
+    expect(endpointOf(facts({ routed: false }))?.state).toBe('ready')
+  })
+
   it('is none when the status is about another plan or from another node', () => {
     expect(endpointOf(facts({ status: aStatus({ planVersion: 2 }) }))).toBeUndefined()
     expect(endpointOf(facts({ status: aStatus({ node: 'n2' }) }))).toBeUndefined()
@@ -53,7 +61,7 @@ describe('endpointOf', () => {
       externalModel: 'gpt-x',
       externalKeyEnv: 'EXAMPLE_KEY',
     })
-    const external = { replica: aReplica({}), template, limits: {}, nodeAlive: false }
+    const external = { replica: aReplica({}), template, limits: {}, nodeAlive: false, routed: false }
     expect(endpointOf(external)).toMatchObject({
       state: 'ready',
       address: { kind: 'external', url: 'https://api.example.com/v1', model: 'gpt-x', keyEnv: 'EXAMPLE_KEY' },
@@ -70,6 +78,7 @@ function facts(some: Partial<EndpointFacts>): EndpointFacts {
     status: aStatus({}),
     agentUrl: 'http://10.0.0.1:7702',
     nodeAlive: true,
+    routed: true,
     ...some,
   }
 }

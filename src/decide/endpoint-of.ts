@@ -14,12 +14,14 @@ export interface EndpointFacts {
   readonly agentUrl?: string
   /** The node's lease lives, or has not been given up on. */
   readonly nodeAlive: boolean
+  /** It has an endpoint already: gateways may have begun requests on it. */
+  readonly routed: boolean
 }
 
 /**
  * The endpoint that a replica has now, or undefined. Ready only while its node's agent says so about the very plan
- * that placed it; draining while it is to stop and may still serve; nothing else is routable. A service that
- * somebody else runs needs no node.
+ * that placed it; draining while it is to stop and may still serve what gateways have begun on it; nothing else is
+ * routable. A service that somebody else runs needs no node.
  */
 export function endpointOf(facts: EndpointFacts): Endpoint | undefined {
   const { replica, template, limits } = facts
@@ -35,10 +37,12 @@ export function endpointOf(facts: EndpointFacts): Endpoint | undefined {
     const state = replica.intent === 'run' ? 'ready' : 'draining'
     return address && { ...common, address, adapters: [], state, planVersion: 0 }
   }
-  const { placement, status, agentUrl, nodeAlive } = facts
+  const { placement, status, agentUrl, nodeAlive, routed } = facts
   if (!placement || !status || agentUrl === undefined || !nodeAlive) return undefined
   if (status.planVersion !== placement.planVersion || status.node !== placement.node) return undefined
   const state = stateOf(replica, status)
+  // One that ends before it ever served drains nothing, whatever its agent calls it.
+  if (state === 'draining' && !routed) return undefined
   return (
     state && {
       ...common,
