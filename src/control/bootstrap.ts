@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Store } from '../store/store.ts'
-import { isManagerKey } from './manager-key.ts'
+import { mayManage } from './may-manage.ts'
 import { newKey } from './new-key.ts'
 import { ONLY, tables } from './records.ts'
 
@@ -19,7 +19,7 @@ export async function bootstrapAdminKey(deps: {
   // Read before the keys: whoever makes one after this changes it.
   const marker = await store.get(tables.bootstrap.key(ONLY))
   const { entries } = await store.list(tables.keys.prefix)
-  if (entries.some((entry) => isManagerKey(tables.keys.read(entry), clock.now()))) return undefined
+  if (entries.some((entry) => mayManage(tables.keys.read(entry), clock.now()))) return undefined
   const { key, text } = newKey(deps, { name: 'bootstrap admin', scopes: ['manage', 'inference'] })
   const result = await store.txn(
     [{ key: tables.bootstrap.key(ONLY), modRevision: marker?.modRevision ?? 0 }],

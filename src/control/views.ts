@@ -9,12 +9,24 @@ import type { ClusterCache, Row } from './cluster-cache.ts'
 import { tables } from './records.ts'
 
 /** The record under a name, or `not_found` naming it. */
-export function found<Value>(row: Row<Value> | undefined, noun: string, name: string): Row<Value> {
+export function found<Value>(row: Row<Value> | undefined, noun: Noun, name: string): Row<Value> {
   if (row !== undefined) return row
-  throw new YardError('not_found', `there is no ${noun} "${name}"`, {
-    reason: noun.replace(' ', '_'),
-    hint: `see yard ${noun.split(' ').at(-1)} list`,
-  })
+  throw notFound(noun, name)
+}
+
+export function notFound(noun: Noun, name: string): YardError {
+  const reason = noun.replace(' ', '_')
+  return new YardError('not_found', `there is no ${noun} "${name}"`, { reason, hint: WHERE_TO_LOOK[noun] })
+}
+
+type Noun = 'model' | 'replica' | 'node' | 'key' | 'join token'
+
+const WHERE_TO_LOOK: Readonly<Record<Noun, string>> = {
+  model: 'see yard list; to make one: yard load SOURCE --name NAME',
+  replica: 'see yard replica list; a replica that has ended is forgotten',
+  node: 'see yard node list; to add one: yard node join-token',
+  key: 'see yard key list',
+  'join token': 'it may be used up or expired; GET /api/v1/join-tokens lists the others',
 }
 
 export function modelObject(cache: ClusterCache, { value: model, modRevision }: Row<Model>): ModelObject {

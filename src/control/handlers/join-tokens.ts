@@ -3,7 +3,7 @@ import type { JoinToken } from '../../domain/access.ts'
 import type { ControlContext } from '../context.ts'
 import type { Handlers } from '../http/handlers.ts'
 import { tables } from '../records.ts'
-import { found, joinTokenObject } from '../views.ts'
+import { joinTokenObject, notFound } from '../views.ts'
 
 type JoinTokenHandlers = Pick<Handlers, 'listJoinTokens' | 'createJoinToken' | 'deleteJoinToken'>
 
@@ -37,7 +37,7 @@ export function joinTokenHandlers(context: ControlContext): JoinTokenHandlers {
 
     async deleteJoinToken({ params: { id } }) {
       await committer.commit('api', (transaction) => {
-        if (transaction.get(tables.joinTokens, id) === undefined) found(undefined, 'join token', id)
+        if (transaction.get(tables.joinTokens, id) === undefined) throw notFound('join token', id)
         transaction.delete(tables.joinTokens, id)
       })
       return {}

@@ -1,10 +1,10 @@
 import { YardError } from '../../base/errors.ts'
 import type { ControlContext } from '../context.ts'
 import type { Handlers } from '../http/handlers.ts'
-import { isManagerKey } from '../manager-key.ts'
+import { mayManage } from '../may-manage.ts'
 import { newKey } from '../new-key.ts'
 import { tables } from '../records.ts'
-import { found, keyObject } from '../views.ts'
+import { keyObject, notFound } from '../views.ts'
 
 type KeyHandlers = Pick<Handlers, 'listKeys' | 'createKey' | 'revokeKey' | 'whoAmI' | 'version'>
 
@@ -35,17 +35,14 @@ export function keyHandlers(context: ControlContext): KeyHandlers {
     async revokeKey({ params: { id } }) {
       await committer.commit('api', (transaction) => {
         const key = transaction.get(tables.keys, id)
-        if (key === undefined) {
-          found(undefined, 'key', id)
-          return
-        }
+        if (key === undefined) throw notFound('key', id)
         // Reading the others through the transaction makes two revocations at once conflict.
         const others = cache
           .all(tables.keys)
-          .filter((row) => row.name !== id && isManagerKey(row.value, clock.now()))
-        if (isManagerKey(key, clock.now()) && others.length === 0) throw lastManager()
+          .filter((row) => row.name !== id && mayManage(row.value, clock.now()))
+        if (mayManage(key, clock.now()) && others.length === 0) throw lastManager()
         const [another] = others
-        if (isManagerKey(key, clock.now()) && another) transaction.get(tables.keys, another.name)
+        if (mayManage(key, clock.now()) && another) transaction.get(tables.keys, another.name)
         transaction.delete(tables.keys, id)
       })
       return {}

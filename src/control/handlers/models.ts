@@ -7,7 +7,7 @@ import type { Handlers } from '../http/handlers.ts'
 import { revisionName, templateOf } from '../naming.ts'
 import { ONLY, tables } from '../records.ts'
 import type { Transaction } from '../transaction.ts'
-import { found, modelObject } from '../views.ts'
+import { found, modelObject, notFound } from '../views.ts'
 
 type ModelHandlers = Pick<
   Handlers,
@@ -38,7 +38,7 @@ export function modelHandlers(context: ControlContext): ModelHandlers {
   ) => {
     await committer.commit('api', (transaction) => {
       const model = transaction.get(tables.models, name)
-      if (model === undefined) throw noSuchModel(name)
+      if (model === undefined) throw notFound('model', name)
       const changed = decide(model, transaction)
       if (changed === undefined) return
       const { next, reason, message } = changed
@@ -131,7 +131,7 @@ export function modelHandlers(context: ControlContext): ModelHandlers {
       await committer.commit('api', (transaction) => {
         const model = transaction.get(tables.models, name)
         if (model === undefined) {
-          if (body.spec === undefined) throw noSuchModel(name)
+          if (body.spec === undefined) throw notFound('model', name)
           const { replicas = body.spec.replicas, labels = {}, spec } = body
           create(transaction, name, { ...spec, replicas }, labels)
           return
@@ -239,13 +239,6 @@ function refuseStale(name: string, modRevision: number, resourceVersion: string)
     reason: 'resource_version',
     hint: 'read it again, make your change on that, and send its resourceVersion',
     details: { resourceVersion: String(modRevision) },
-  })
-}
-
-function noSuchModel(name: string): YardError {
-  return new YardError('not_found', `there is no model "${name}"`, {
-    reason: 'model',
-    hint: `see yard list; to make one: yard load SOURCE --name ${name}`,
   })
 }
 

@@ -3,7 +3,7 @@ import { writeCondition } from '../cluster-state.ts'
 import type { ControlContext } from '../context.ts'
 import type { Handlers } from '../http/handlers.ts'
 import { tables } from '../records.ts'
-import { found, nodeObject, placementsOn } from '../views.ts'
+import { found, nodeObject, notFound, placementsOn } from '../views.ts'
 import { machineKeysOf } from './machine-keys.ts'
 
 type NodeHandlers = Pick<Handlers, 'listNodes' | 'getNode' | 'removeNode' | 'cordonNode' | 'uncordonNode'>
@@ -16,7 +16,7 @@ export function nodeHandlers(context: ControlContext): NodeHandlers {
   const setCordoned = async (name: string, cordoned: boolean) => {
     await committer.commit('api', (transaction) => {
       const node = transaction.get(tables.nodes, name)
-      if (node === undefined) return void found(undefined, 'node', name)
+      if (node === undefined) throw notFound('node', name)
       if (node.cordoned === cordoned) return
       transaction.put(tables.nodes, name, { ...node, cordoned })
       transaction.event({
@@ -44,7 +44,7 @@ export function nodeHandlers(context: ControlContext): NodeHandlers {
 
     async removeNode({ params: { name } }) {
       await committer.commit('api', (transaction) => {
-        if (transaction.get(tables.nodes, name) === undefined) found(undefined, 'node', name)
+        if (transaction.get(tables.nodes, name) === undefined) throw notFound('node', name)
         const alive = transaction.get(tables.nodeLeases, name) !== undefined
         const placed = placementsOn(cache, name).length
         // Its agent would go on running what the rest of the cluster has forgotten.

@@ -19,7 +19,7 @@ export function authenticate(
   if (text === undefined) {
     throw new YardError('unauthenticated', 'this request carries no key', {
       reason: 'no_key',
-      hint: 'send the header authorization: Bearer yk_…, or run yard login',
+      hint: 'send the header authorization: Bearer yk_…; the CLI takes it from YARD_TOKEN',
     })
   }
   const parsed = parseKey(text)

@@ -1,6 +1,6 @@
 import type { Key } from '../domain/access.ts'
 
 /** True for a key with which a person can still make others. */
-export function isManagerKey({ scopes, expiresAtMs }: Key, nowMs: number): boolean {
+export function mayManage({ scopes, expiresAtMs }: Key, nowMs: number): boolean {
   return scopes.includes('manage') && (expiresAtMs === undefined || expiresAtMs > nowMs)
 }
