@@ -69,6 +69,8 @@ export function createReplicaSet(deps: {
       desired: desired ?? present.map((worker) => worker.assignment),
       actual: present.map((worker) => worker.local()),
       desiredKnown: desired !== undefined,
+      deviceBytes: Object.fromEntries(replicaDeps.devices().map(({ id, memoryBytes }) => [id, memoryBytes])),
+      deviceBytes: Object.fromEntries(replicaDeps.devices().map(({ id, memoryBytes }) => [id, memoryBytes])),
       nowMs: clock.now(),
     })
     for (const action of decision.actions) act(action)

@@ -53,6 +53,40 @@ describe('a replica that is wanted', () => {
     },
   )
 
+  describe('and needs what another replica still has', () => {
+    const GIB = 1024 ** 3
+    const want = anAssignment({ deviceIds: ['g0', 'g1'], bytesPerDevice: 10 * GIB, port: 20_001 })
+    const started = { actions: [{ kind: 'start', replica: 'chat-1' }] }
+    const deviceBytes = { g0: 24 * GIB, g1: 24 * GIB }
+    const beside = (over: Partial<LocalReplica>, holds: Partial<LocalReplica['holds']> = {}) => {
+      const held = { deviceIds: ['g1'], bytesPerDevice: 20 * GIB, port: 20_000, ...holds }
+      const other = local({ replica: 'old-1', phase: 'stopping', holds: held, ...over })
+      return reconcileNode(
+        frozen({ desired: [want], actual: [other], desiredKnown: true, deviceBytes, nowMs: NOW_MS }),
+      )
+    }
+
+    test.each(['pulling', 'starting', 'draining', 'stopping'] as const)('waits while that is %s', (phase) => {
+      expect(beside({ phase, alive: phase !== 'pulling' }).actions).not.toContainEqual(started.actions[0])
+    })
+
+    test('waits for its port', () => {
+      expect(beside({}, { bytesPerDevice: GIB, port: 20_001 }).actions).toEqual([])
+    })
+
+    test('is started once that has ended, or when both fit', () => {
+      expect(beside({ alive: false, phase: 'stopped' }).actions).toContainEqual(started.actions[0])
+      expect(beside({}, { bytesPerDevice: 14 * GIB })).toEqual(started)
+      expect(beside({}, { deviceIds: ['g2'] })).toEqual(started)
+    })
+
+    test('does not wait for room that no other replica has', () => {
+      const tooLarge = anAssignment({ deviceIds: ['g0'], bytesPerDevice: 30 * GIB })
+      const input = { desired: [tooLarge], actual: [], desiredKnown: true, deviceBytes, nowMs: NOW_MS }
+      expect(reconcileNode(frozen(input))).toEqual(started)
+    })
+  })
+
   test('waits for its backoff, and not a millisecond longer', () => {
     const ended = local({ alive: false, failure: exited, retryAtMs: NOW_MS + 10 })
     expect(decide([anAssignment()], [ended])).toEqual({ actions: [], wakeAtMs: NOW_MS + 10 })

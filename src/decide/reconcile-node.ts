@@ -25,7 +25,12 @@ export interface LocalReplica {
   readonly retryAtMs?: number
   /** Requests that it still serves, when the agent knows. */
   readonly inFlight?: number
+  /** What it takes of the machine while anything of it runs. */
+  readonly holds?: Held
 }
+
+/** What a replica that runs takes of its machine. */
+export type Held = Pick<Assignment, 'deviceIds' | 'bytesPerDevice' | 'port'>
 
 export type NodeAction =
   | { readonly kind: 'start'; readonly replica: string }
@@ -41,6 +46,8 @@ export interface NodeDecisionInput {
   readonly actual: readonly LocalReplica[]
   /** False until control has answered once since the agent started: then nothing is stopped for not being desired. */
   readonly desiredKnown: boolean
+  /** Memory of each device, by id; one that is not here is not counted. */
+  readonly deviceBytes?: Readonly<Record<string, number>>
   readonly nowMs: number
 }
 
@@ -64,9 +71,12 @@ export function restartWindowMs({ startTimeoutMs }: Pick<Assignment, 'startTimeo
 /**
  * What a node does next, at most one thing for each replica. It starts what is wanted and not there, restarts what
  * ended (after its backoff, and not for ever), drains and then stops what is to stop, and stops and forgets what
- * nobody wants. A replica that drains or stops is never started; nothing is given up without a reason.
+ * nobody wants. A replica that drains or stops is never started; nothing is given up without a reason. A start waits
+ * until what it needs has been left by whatever else runs here: control may have given the room of a replica away
+ * before this node heard of it.
  */
-export function reconcileNode({ desired, actual, desiredKnown, nowMs }: NodeDecisionInput): NodeDecision {
+export function reconcileNode(input: NodeDecisionInput): NodeDecision {
+  const { desired, actual, desiredKnown, nowMs } = input
   const local = new Map(actual.map((one) => [one.replica, one]))
   const wanted = new Map<string, Assignment>()
   for (const assignment of desired) {
@@ -82,7 +92,18 @@ export function reconcileNode({ desired, actual, desiredKnown, nowMs }: NodeDeci
   if (desiredKnown) {
     for (const one of local.values()) if (!wanted.has(one.replica)) steps.push(clearAway(one))
   }
-  const actions = steps.flatMap(({ action }) => action ?? [])
+  const holders = actual
+    .filter(isHolding)
+    .flatMap(({ replica, holds }) => (holds ? [{ replica, ...holds }] : []))
+  const actions = steps
+    .flatMap(({ action }) => action ?? [])
+    .filter((action) => {
+      const assignment = action.kind === 'start' ? wanted.get(action.replica) : undefined
+      if (assignment === undefined) return true
+      if (!hasRoom(assignment, holders, input.deviceBytes ?? {})) return false
+      holders.push(assignment)
+      return true
+    })
   const wakeAtMs = Math.min(...steps.flatMap((step) => step.wakeAtMs ?? []))
   return { actions, ...(Number.isFinite(wakeAtMs) ? { wakeAtMs } : {}) }
 }
@@ -93,6 +114,26 @@ interface Step {
 }
 
 const NOTHING: Step = {}
+
+function isHolding({ alive, phase }: LocalReplica): boolean {
+  return alive || ['pulling', 'starting', 'draining', 'stopping'].includes(phase)
+}
+
+function hasRoom(
+  ask: Held & { readonly replica: string },
+  holders: readonly (Held & { readonly replica: string })[],
+  deviceBytes: Readonly<Record<string, number>>,
+): boolean {
+  const others = holders.filter(({ replica }) => replica !== ask.replica)
+  if (others.some(({ port }) => port === ask.port)) return false
+  return ask.deviceIds.every((id) => {
+    const haveBytes = Object.hasOwn(deviceBytes, id) ? deviceBytes[id] : undefined
+    const on = others.filter(({ deviceIds }) => deviceIds.includes(id))
+    const heldBytes = on.reduce((sum, { bytesPerDevice }) => sum + bytesPerDevice, 0)
+    // What nobody else holds is for the engine itself to find too small.
+    return haveBytes === undefined || heldBytes === 0 || heldBytes + ask.bytesPerDevice <= haveBytes
+  })
+}
 
 function keepRunning(assignment: Assignment, one: LocalReplica | undefined, nowMs: number): Step {
   const { replica } = assignment

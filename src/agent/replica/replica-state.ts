@@ -88,6 +88,7 @@ export function localOf(state: ReplicaState): LocalReplica {
     restarts,
     restartedAtMs,
     alive,
+    holds: assignment,
     ...(failure === undefined ? {} : { failure }),
     ...(retryAtMs === undefined ? {} : { retryAtMs }),
     ...(inFlight === undefined ? {} : { inFlight }),
