@@ -70,7 +70,6 @@ export function createReplicaSet(deps: {
       actual: present.map((worker) => worker.local()),
       desiredKnown: desired !== undefined,
       deviceBytes: Object.fromEntries(replicaDeps.devices().map(({ id, memoryBytes }) => [id, memoryBytes])),
-      deviceBytes: Object.fromEntries(replicaDeps.devices().map(({ id, memoryBytes }) => [id, memoryBytes])),
       nowMs: clock.now(),
     })
     for (const action of decision.actions) act(action)
