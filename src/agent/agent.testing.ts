@@ -1,4 +1,5 @@
 import { API_PREFIX } from '../api/operation.ts'
+import type { Clock } from '../base/clock.ts'
 import { YardError } from '../base/errors.ts'
 import { FakeClock } from '../base/fake-clock.ts'
 import type { Fetch } from '../base/fetch.ts'
@@ -234,7 +235,7 @@ export class FakeMachine {
 
 /** Control as an agent sees it. */
 export class FakeControl {
-  readonly clock: FakeClock
+  readonly clock: Clock
   readonly beats: { agentId: string; status: NodeStatus; replicas: ReplicaStatus[] }[] = []
   readonly registrations: { name: string; joinToken: string; agentId: string }[] = []
   readonly reports: { source: string; report: SourceReport }[] = []
@@ -247,7 +248,7 @@ export class FakeControl {
   #inspect: readonly string[] = []
   #news: (() => void)[] = []
 
-  constructor(clock: FakeClock) {
+  constructor(clock: Clock) {
     this.clock = clock
   }
 
