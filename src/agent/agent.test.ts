@@ -4,6 +4,7 @@ import { YardError } from '../base/errors.ts'
 import type { Assignment } from '../domain/replica.ts'
 import type { HttpResult } from '../engines/engine.ts'
 import { anAgentWorld, anAssignment, HEALTHY } from './agent.testing.ts'
+import type { ProbeReading } from './devices/device-probe.ts'
 
 const REPLICA = 'tiny-1f3a9c20-a'
 const PORT = 20_000
@@ -301,6 +302,44 @@ describe('a replica', () => {
     await world.until(() => world.control.status()?.failure !== undefined)
     expect(world.control.status()?.failure?.reason).toBe(reason)
     expect(machine.processes).toHaveLength(0)
+  })
+
+  test('waits for the first reading of the devices, and for a driver that is not up yet', async () => {
+    const gpu = { id: 'GPU-1', kind: 'cuda' as const, model: 'T4', memoryBytes: 16e9, healthy: true }
+    let answer: ProbeReading = { kind: 'failed', problem: 'the driver is not loaded' }
+    let first: () => void = () => {}
+    const reading = new Promise<void>((resolve) => {
+      first = resolve
+    })
+    const world = anAgentWorld({
+      probes: [{ name: 'nvidia-smi', read: async () => reading.then(() => answer) }],
+    })
+    world.control.want([anAssignment({ deviceIds: ['GPU-1'] })])
+    await world.clock.advance(5_000)
+    expect(world.control.status()?.failure).toBeUndefined()
+    first()
+    await world.until(() => world.control.status()?.failure !== undefined)
+    expect(world.control.status()).toMatchObject({
+      phase: 'starting',
+      failure: { reason: 'device_missing', message: expect.stringContaining('the driver is not loaded') },
+    })
+    answer = { kind: 'devices', devices: [gpu] }
+    await world.until(() => world.control.status()?.phase === 'ready')
+  })
+
+  test('is not stopped or started by a server that lags, but by one whose store was set back', async () => {
+    const world = await aReadyReplica()
+    world.control.lagging = { revision: 1, assignments: [] }
+    world.control.want([anAssignment()])
+    await world.clock.advance(50_000)
+    expect(world.machine.living).toHaveLength(1)
+    world.control.lagging = undefined
+    await world.clock.advance(10_000)
+    world.control.lagging = { revision: 1, assignments: [] }
+    world.control.want([anAssignment()])
+    await world.clock.advance(50_000)
+    expect(world.machine.living).toHaveLength(1)
+    await world.until(() => world.machine.living.length === 0, 30_000)
   })
 
   test('is not started when that can’t be remembered', async () => {

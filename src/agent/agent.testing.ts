@@ -241,6 +241,8 @@ export class FakeControl {
   readonly reports: { source: string; report: SourceReport }[] = []
   /** Every request to it fails while set. */
   away = false
+  /** Answers with this older word, as a server that lags does. */
+  lagging: { readonly revision: number; readonly assignments: readonly Assignment[] } | undefined
   /** A fault that the named operation answers with. */
   faults: { register?: YardError; heartbeat?: YardError; work?: YardError } = {}
   #revision = 1
@@ -298,6 +300,7 @@ export class FakeControl {
       return {}
     }
     if (this.faults.work) throw this.faults.work
+    if (this.lagging) return { planVersion: 1, inspect: [], ...this.lagging }
     const after = Number(url.searchParams.get('after'))
     if (after === this.#revision) {
       await Promise.race([

@@ -21,6 +21,7 @@ import { createPulse } from './pulse.ts'
 import { ensureRegistered, type Registered, register } from './registration.ts'
 import { createReplicaSet, type ReplicaSet } from './replica-set.ts'
 import { createSourceInspector } from './source-inspector.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export interface AgentDeps extends AgentHands {
   /** Control's API; `baseUrl` without a trailing slash. */
@@ -98,6 +99,7 @@ export function createAgent(deps: AgentDeps): Agent {
     const failed = new AbortController()
     const all = AbortSignal.any([signal, failed.signal])
     const inspectPulse = createPulse(clock)
+    const firstReading = book.refresh()
 
     const set = createReplicaSet({
       clock,
@@ -108,6 +110,10 @@ export function createAgent(deps: AgentDeps): Agent {
         agentId: identity.agentId,
         inherited: inheritedEnvironment(deps.env),
         devices: () => book.devices(),
+        async deviceProblems() {
+          await firstReading
+          return book.problems()
+        },
         proxied: (replica) => proxy.inFlight(replica),
         endProxied: (replica) => proxy.end(replica),
       },
@@ -163,7 +169,7 @@ export function createAgent(deps: AgentDeps): Agent {
       inspector.run(all),
       (async () => {
         replicas = set
-        await Promise.all([set.adopt(), book.refresh(), lookForEngines()])
+        await untilAborted(all, Promise.all([set.adopt(), firstReading, lookForEngines()]))
         registered = await ensureRegistered(registration, identity, all)
         await link.run(all)
       })(),
@@ -183,7 +189,9 @@ export function createAgent(deps: AgentDeps): Agent {
     while (!signal.aborted) {
       await clock.sleep(everyMs, signal).catch(() => {})
       if (!signal.aborted) {
-        await work().catch((error: unknown) => log.error('agent_loop_failed', { problem: errorText(error) }))
+        await untilAborted(signal, work()).catch((error: unknown) => {
+          if (!signal.aborted) log.error('agent_loop_failed', { problem: errorText(error) })
+        })
       }
     }
   }

@@ -18,6 +18,8 @@ const BEAT_TIMEOUT_MS = 10_000
 /** Changes within this time go out together. */
 const COALESCE_MS = 100
 const POLL_WAIT_MS = 25_000
+/** An answer older than one before it is not acted on for this long. */
+const BEHIND_MS = 60_000
 /** How long a node waits before it asks again with a credential that was refused. */
 const REFUSED_MS = 15_000
 
@@ -104,6 +106,7 @@ export function createControlLink(deps: ControlLinkDeps): ControlLink {
   const polls = async (signal: AbortSignal) => {
     let after = 0
     let failures = 0
+    let behindSinceMs: number | undefined
     while (!signal.aborted) {
       const askedAtMs = clock.monotonicMs()
       try {
@@ -115,6 +118,15 @@ export function createControlLink(deps: ControlLinkDeps): ControlLink {
           ),
         )
         failures = 0
+        if (work.revision < after) {
+          behindSinceMs ??= askedAtMs
+          // One of several servers may lag; when all of them do for so long, their store was set back.
+          if (askedAtMs - behindSinceMs < BEHIND_MS) {
+            await clock.sleep(1_000, signal)
+            continue
+          }
+        }
+        behindSinceMs = undefined
         await deps.onWork(work)
         // A server that does not hold the question back would be asked without pause.
         const atOnce = work.revision === after && clock.monotonicMs() - askedAtMs < 1_000

@@ -6,7 +6,7 @@ import { amdProbe } from './devices/amd-probe.ts'
 import { ascendProbe } from './devices/ascend-probe.ts'
 import { cpuProbe } from './devices/cpu-probe.ts'
 import type { DeviceProbe } from './devices/device-probe.ts'
-import { readMachineMemory } from './devices/machine-memory.ts'
+import { readGroupCpus, readMachineMemory } from './devices/machine-memory.ts'
 import { nvidiaProbe } from './devices/nvidia-probe.ts'
 import { systemFiles } from './devices/system-files.ts'
 import type { AgentDisk } from './disk/agent-disk.ts'
@@ -37,6 +37,13 @@ export interface AgentHands {
   readonly findProgram: FindProgram
 }
 
+export interface MachineHands extends AgentHands {
+  /** Processors that this machine, or the container it is, may use. */
+  readonly cpuCount: number
+  /** Gives the directory up. */
+  close(): Promise<void>
+}
+
 /** What the machine's own tools can't tell. */
 export interface Machine {
   readonly pid: number
@@ -58,12 +65,14 @@ export async function openAgentHands(deps: {
   readonly log: Log
   readonly machine: Machine
   readonly logLimits?: LogLimits
-}): Promise<AgentHands & { close(): Promise<void> }> {
+}): Promise<MachineHands> {
   const { clock, machine } = deps
   const dir = join(deps.dataDir, 'agent')
   const exec = processExec({ clock, env: machine.env })
   const table = machine.os === 'linux' ? procProcessTable() : psProcessTable(exec)
   const disk = await openFileDisk(dir, deps.log)
+  const quota = await readGroupCpus(systemFiles)
+  const cpuCount = Math.max(1, Math.min(machine.cpuCount, Math.ceil(quota ?? machine.cpuCount)))
   const release = await lockDir(dir, { pid: machine.pid, table, clock })
   return {
     disk,
@@ -83,10 +92,11 @@ export async function openAgentHands(deps: {
       ascendProbe({ exec }),
       cpuProbe({
         files: systemFiles,
-        cpuCount: machine.cpuCount,
+        cpuCount,
         fallback: { model: machine.cpuModel, totalBytes: machine.memoryBytes },
       }),
     ],
+    cpuCount,
     close: release,
   }
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import { within } from '../base/within.ts'
 import type { SourceReport } from '../domain/facts.ts'
 import type { ModelFiles } from './sources/model-files.ts'
+import { untilAborted } from './until-aborted.ts'
 
 const INSPECT_TIMEOUT_MS = 120_000
 /** A report that control still asks for was lost, or what it said may have changed. */
@@ -33,9 +34,10 @@ export function createSourceInspector(deps: {
     const report = await within(
       deps.clock,
       INSPECT_TIMEOUT_MS,
-      deps.models.inspect(source),
+      untilAborted(signal, deps.models.inspect(source)),
       `${source} could not be read`,
     ).catch((error: Error): SourceReport => ({ kind: 'missing', message: error.message }))
+    if (signal.aborted) return
     await deps.report(source, report, signal).catch(() => {})
   }
 

@@ -7,6 +7,8 @@ import type { DeviceProbe, ProbeReading } from './device-probe.ts'
 /** The machine's devices as last read, and the reading itself. */
 export interface DeviceBook {
   devices(): readonly Device[]
+  /** What is wrong with the probes that did not answer when they were last asked. */
+  problems(): readonly string[]
   /** Asks every probe once; resolves true when something changed that placement depends on. Never rejects. */
   refresh(): Promise<boolean>
 }
@@ -74,6 +76,7 @@ export function createDeviceBook(deps: {
   const devices = () => pages.flatMap((page) => [...page.known.values()].map((entry) => entry.device))
   return {
     devices,
+    problems: () => pages.flatMap((page) => page.problem ?? []),
     async refresh() {
       const before = placementView(devices())
       await Promise.all(pages.map(async (page) => take(page, await read(page))))

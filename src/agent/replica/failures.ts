@@ -1,5 +1,5 @@
 import type { Failure } from '../../domain/replica.ts'
-import { FAILURE_REASONS } from '../../engines/failure-classes.ts'
+import { FAILURE_REASONS, plainLine } from '../../engines/failure-classes.ts'
 
 /** Reasons that the agent itself finds, and whether the same start may succeed later. */
 const AGENT_REASONS: Readonly<Record<string, boolean>> = {
@@ -20,7 +20,7 @@ export function failureFor(reason: string, message: string, lastLines: readonly 
     message,
     retryable: known?.retryable ?? AGENT_REASONS[reason] ?? true,
     ...(known?.deviceFault ? { deviceFault: true } : {}),
-    lastLines: lastLines.slice(-30),
+    lastLines: lastLines.slice(-30).map((line) => plainLine(line).slice(0, 1_000)),
   }
 }
 

@@ -44,12 +44,13 @@ export async function prepareLaunch(
   }
   const problem = templateProblem(assignment, engine)
   if (problem !== undefined) return failed('bad_argument', problem)
+  const unread = await deps.deviceProblems()
   const known = new Map(deps.devices().map((device) => [device.id, device]))
   const devices = []
   for (const id of assignment.deviceIds) {
     const device = known.get(id)
     if (running && !device?.healthy) continue
-    if (device === undefined) return failed('device_missing', `this node has no device ${id} any more`)
+    if (device === undefined) return { kind: 'failed', failure: missingDevice(id, unread) }
     if (!device.healthy)
       return failed('device_fault', `device ${id} is not healthy: ${device.problem ?? 'unknown'}`)
     devices.push(device)
@@ -91,6 +92,18 @@ export async function prepareLaunch(
     ...(assignment.command === undefined ? {} : { command: assignment.command }),
   }
   return { kind: 'prepared', engine, command: engine.command(launch), launch }
+}
+
+/** A device that is not listed may be behind a driver that has yet to come up: then it is waited for. */
+function missingDevice(id: string, unread: readonly string[]): Failure {
+  const [problem] = unread
+  return problem === undefined
+    ? failureFor('device_missing', `this node has no device ${id} any more`)
+    : {
+        ...failureFor('device_missing', `device ${id} is not there: ${problem}`),
+        retryable: true,
+        deviceFault: false,
+      }
 }
 
 /** What is wrong with the template that an assignment was made from, by the engine's own rules. */

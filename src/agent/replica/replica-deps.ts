@@ -26,6 +26,8 @@ export interface ReplicaDeps {
   readonly http: EngineHttp
   readonly engineOf: (name: EngineName) => Engine | undefined
   readonly devices: () => readonly Device[]
+  /** Waits for the first reading of the devices; then tells what kept some of them from being read. */
+  readonly deviceProblems: () => Promise<readonly string[]>
   /** Variables that engines inherit. */
   readonly inherited: Readonly<Record<string, string>>
   readonly yardCommand: readonly [string, ...string[]]

@@ -1,6 +1,7 @@
 import { errorText } from '../../base/errors.ts'
 import type { Engine, Exit } from '../../engines/engine.ts'
 import type { RunRecord } from '../disk/agent-disk.ts'
+import { untilAborted } from '../until-aborted.ts'
 import { failureFor, judgedFailure } from './failures.ts'
 import { prepareLaunch } from './prepare-launch.ts'
 import { KILL, type ReplicaContext } from './replica-context.ts'
@@ -14,8 +15,7 @@ import { type Watch, type WatchEnd, watchEngine } from './watch-engine.ts'
 export async function startReplica(context: ReplicaContext, signal: AbortSignal): Promise<void> {
   const { deps, state, live } = context
   const { replica } = state.assignment
-  const prepared = await prepareLaunch(state.assignment, deps)
-  signal.throwIfAborted()
+  const prepared = await untilAborted(signal, prepareLaunch(state.assignment, deps))
   if (prepared.kind === 'failed') return context.end(prepared.failure)
   live.prepared = prepared
   const logPath = await deps.logs.begin(replica)
@@ -121,7 +121,7 @@ async function becomeReady(context: ReplicaContext, engine: Engine, signal: Abor
   }
   live.adaptersProblem = undefined
   if (assignment.adapters.length === 0) return
-  live.prepared ??= await prepareLaunch(assignment, deps, { running: true })
+  live.prepared ??= await untilAborted(signal, prepareLaunch(assignment, deps, { running: true }))
   const { prepared } = live
   const { loaded, problem } =
     prepared.kind === 'prepared'
