@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { systemClock } from '../src/base/clock.ts'
 import { hashSecret, parseKey } from '../src/base/key-format.ts'
+import { batchLines } from '../src/base/line-batch.ts'
 import { jsonLog } from '../src/base/log.ts'
 import { createGateway } from '../src/gateway/gateway.ts'
 
@@ -17,18 +18,8 @@ export function serveProxy(port: number, upstreamPorts: readonly number[], keyTe
   const parsed = parseKey(keyText)
   if (parsed === undefined) throw new Error('the key is not well formed')
   const sink = createWriteStream('/dev/null')
-  let lines = ''
-  setInterval(() => {
-    if (lines !== '') sink.write(lines)
-    lines = ''
-  }, 100)
-  const log = jsonLog(
-    (line) => {
-      lines += line
-    },
-    systemClock,
-    { part: 'gateway' },
-  )
+  const lines = batchLines((bytes) => void sink.write(bytes), systemClock)
+  const log = jsonLog((line) => lines.write(line), systemClock, { part: 'gateway' })
   const gateway = createGateway({
     control: { call: () => new Promise(() => {}) },
     clock: systemClock,

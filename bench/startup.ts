@@ -132,7 +132,9 @@ function residentMiB(pid: number): number {
 
 /** Engines that the agent of this data directory started, by what their environment carries. */
 function childrenOf(dir: string): number[] {
-  const { agentId } = JSON.parse(readFileSync(join(dir, 'agent', 'identity.json'), 'utf8')) as { agentId: string }
+  const { agentId } = JSON.parse(readFileSync(join(dir, 'agent', 'identity.json'), 'utf8')) as {
+    agentId: string
+  }
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((name) => {

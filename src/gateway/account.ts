@@ -120,6 +120,7 @@ export class Account implements InFlight {
   settle(outcome: Outcome, status: number, problem?: string): void {
     if (this.#over) return
     this.#over = true
+    this.stage = undefined
     const core = this.#core
     core.inFlight.delete(this)
     if (core.onEmpty !== undefined && core.inFlight.size === 0) core.onEmpty()

@@ -40,6 +40,8 @@ export class LoadBook {
     const load = this.#of(replica)
     load.inFlight++
     load.lastUsed = ++this.#uses
+    // Nearly always, and then there is nothing to decide.
+    if (load.breaker === CLOSED_BREAKER) return new Use(load, false, this.#released)
     const { breaker, probe } = breakerOnSend(load.breaker, this.#clock.monotonicMs())
     load.breaker = breaker
     return new Use(load, probe, this.#released)
@@ -98,6 +100,7 @@ class Use implements Occupation {
     if (this.#reported) return
     this.#reported = true
     const load = this.#load
+    if (load.breaker === CLOSED_BREAKER && outcome === 'success') return
     load.breaker = breakerAfter(load.breaker, outcome, {
       probe: this.#probe,
       nowMs: load.clock.monotonicMs(),

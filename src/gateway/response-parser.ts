@@ -78,6 +78,12 @@ export class ResponseParser {
         case 'chunk-size':
         case 'chunk-end':
         case 'trailer': {
+          // Nearly always both bytes behind a chunk are here.
+          if (this.#state === 'chunk-end' && this.#partial === '' && text.startsWith('\r\n', at)) {
+            at += 2
+            this.#state = 'chunk-size'
+            break
+          }
           const lineEnd = text.indexOf('\n', at)
           if (lineEnd === -1) {
             this.#partial += text.slice(at)
@@ -142,9 +148,9 @@ export class ResponseParser {
       if (line === '') this.#finish(last)
       return undefined
     }
-    const size = CHUNK_SIZE.exec(line)?.[1]
-    if (size === undefined) return 'a chunk has no size'
-    this.#left = Number.parseInt(size, 16)
+    // Behind a semicolon there may be an extension, which nobody uses.
+    if (!CHUNK_SIZE.test(line)) return 'a chunk has no size'
+    this.#left = Number.parseInt(line, 16)
     this.#state = this.#left === 0 ? 'trailer' : 'chunk'
     return undefined
   }
@@ -173,8 +179,8 @@ type State =
 
 const LONGEST_HEAD = 32 * 1024
 const LONGEST_LINE = 8 * 1024
-const CHUNK_SIZE = /^([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?$/
-const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: |$)/
+const CHUNK_SIZE = /^[0-9A-Fa-f]{1,8}[ \t]*(?:;|$)/
+const STATUS_LINE = /^HTTP\/1\.[01] \d{3}[ \r]/
 const VISIBLE = /^[\x20-\x7e]*$/
 
 type ParsedHead = ResponseHead & { readonly chunked: boolean; readonly keepAlive: boolean }
@@ -182,9 +188,8 @@ type ParsedHead = ResponseHead & { readonly chunked: boolean; readonly keepAlive
 /** Reads `text` up to `end`, or says what is wrong with it. */
 function parseHead(text: string, end: number): ParsedHead | string {
   const firstEnd = Math.min(end, indexOr(text.indexOf('\r\n'), end))
-  const statusLine = STATUS_LINE.exec(text.slice(0, firstEnd))
-  if (!statusLine) return 'the answer is not HTTP/1.1'
-  let keepAlive = statusLine[1] === '1'
+  if (!STATUS_LINE.test(text) || firstEnd < 12) return 'the answer is not HTTP/1.1'
+  let keepAlive = text.charCodeAt(7) === 0x31
   let contentType = ''
   let contentLength: number | undefined
   let retryAfter: string | undefined
@@ -197,7 +202,7 @@ function parseHead(text: string, end: number): ParsedHead | string {
     const first = text.charCodeAt(start)
     if (first === 0x20 || first === 0x09) return 'a header is folded'
     // Most headers are of no interest; the length of the name tells.
-    if (LENGTHS.includes(colon - start)) {
+    if (isLengthOfInterest(colon - start)) {
       const value = text.slice(colon + 1, lineEnd).trim()
       switch (text.slice(start, colon).toLowerCase()) {
         case 'content-length':
@@ -230,7 +235,7 @@ function parseHead(text: string, end: number): ParsedHead | string {
   }
   if (chunked && contentLength !== undefined) return 'the answer has a length and chunks'
   return {
-    status: Number(statusLine[2]),
+    status: Number(text.slice(9, 12)),
     contentType,
     contentLength,
     retryAfter,
@@ -240,14 +245,10 @@ function parseHead(text: string, end: number): ParsedHead | string {
   }
 }
 
-const LENGTHS = [
-  'content-length',
-  'transfer-encoding',
-  'content-type',
-  'connection',
-  'retry-after',
-  'content-encoding',
-].map(({ length }) => length)
+/** Of `connection`, `retry-after`, `content-type`, `content-length`, `content-encoding`, `transfer-encoding`. */
+function isLengthOfInterest(length: number): boolean {
+  return length === 10 || length === 11 || length === 12 || length === 14 || length === 16 || length === 17
+}
 
 function indexOr(index: number, otherwise: number): number {
   return index === -1 ? otherwise : index

@@ -51,13 +51,24 @@ export function classifyAnswer(text: string): {
   readonly fault: StreamFault | undefined
 } {
   const usage = lastUsage(text)
-  if (ABORT.test(text)) return { usage, fault: { kind: 'aborted' } }
-  const error = /^\s*\{\s*"error"\s*:/.test(text) ? parsed(text) : undefined
+  if (saysAbort(text)) return { usage, fault: { kind: 'aborted' } }
+  const error = ERROR.test(text) ? parsed(text) : undefined
   return { usage, fault: isRecord(error) ? errorIn(error, '') : undefined }
 }
 
-/** Inside a JSON string the quotes would be escaped, so this is never text of the model. */
-const ABORT = /"finish_reason"\s*:\s*"abort"/
+/** Errors stand first in all engines' answers. */
+const ERROR = /^\s*\{\s*"error"\s*:/
+
+/** Inside a JSON string the quotes would be escaped, so a match is never text of the model. */
+function saysAbort(text: string): boolean {
+  // Searched by a letter, not by the quote before it, of which JSON is full.
+  for (let at = text.indexOf('finish_reason"'); at !== -1; at = text.indexOf('finish_reason"', at + 14)) {
+    let value = at + 14
+    while (text[value] === ' ' || text[value] === ':') value++
+    if (text[at - 1] === '"' && text.startsWith('"abort"', value)) return true
+  }
+  return false
+}
 
 /** An error object, by any of the spellings that engines use. */
 function errorIn(value: Readonly<Record<string, unknown>>, eventName: string): StreamFault | undefined {
@@ -109,10 +120,15 @@ function lastUsage(text: string): Usage | undefined {
 }
 
 function numberAfter(text: string, key: string, from: number): number | undefined {
-  const at = text.indexOf(key, from)
-  if (at === -1) return undefined
-  const digits = /^\s*:\s*(\d{1,15})/.exec(text.slice(at + key.length, at + key.length + 24))
-  return digits ? Number(digits[1]) : undefined
+  const keyAt = text.indexOf(key, from)
+  if (keyAt === -1) return undefined
+  let at = keyAt + key.length
+  while (text[at] === ' ' || text[at] === ':') at++
+  let value: number | undefined
+  for (let code = text.charCodeAt(at); code >= 0x30 && code <= 0x39; code = text.charCodeAt(++at)) {
+    value = (value ?? 0) * 10 + code - 0x30
+  }
+  return value
 }
 
 /** JSON text of a value that was parsed from bytes read as latin1. */

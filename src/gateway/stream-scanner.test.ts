@@ -19,7 +19,8 @@ function scanAll(pieces: readonly string[]): { passed: string; scanner: StreamSc
   return { passed, scanner }
 }
 
-const USAGE = { choices: [], usage: { prompt_tokens: 4, completion_tokens: 9 } }
+const USAGE_ONLY = { usage: { prompt_tokens: 4, completion_tokens: 9 } }
+const USAGE = { choices: [], ...USAGE_ONLY }
 
 describe('scanning a stream', () => {
   it('sees no output in roles, empty deltas, comments and usage', () => {
@@ -55,6 +56,11 @@ describe('scanning a stream', () => {
       usage: { promptTokens: 4, completionTokens: 9 },
       end: { kind: 'done' },
     })
+  })
+
+  it('finds usage in an event whose text ends in the same word', () => {
+    const { scanner } = scanAll([event(delta('a')), event({ ...delta('memory usage'), ...USAGE_ONLY })])
+    expect(scanner.usage).toEqual({ promptTokens: 4, completionTokens: 9 })
   })
 
   it('lets an error event through and nothing after it', () => {

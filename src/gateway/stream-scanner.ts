@@ -125,26 +125,27 @@ const LONGEST_LINE = 1024 * 1024
 
 /**
  * True when an event that follows the first output may hold more than a token: an error, usage, an end. Inside a
- * JSON string these quotes would be escaped, so a match is never text of the model.
+ * JSON string these quotes would be escaped, so a match is never text of the model. Searched by their letters, since
+ * JSON is full of the quotes before them.
  */
 function needsALook(data: string): boolean {
-  for (let at = data.indexOf('"finish_reason"'); at !== -1; at = data.indexOf('"finish_reason"', at + 15)) {
-    if (valueAt(data, at + 15) === QUOTE) return true
-  }
-  const usage = data.indexOf('"usage"')
-  if (usage !== -1 && valueAt(data, usage + 7) === OPEN_BRACE) return true
-  return data.includes('"error"')
+  return (
+    hasValue(data, 'finish_reason"', QUOTE) || hasValue(data, 'usage"', OPEN_BRACE) || data.includes('error"')
+  )
 }
 
 const QUOTE = 0x22
 const OPEN_BRACE = 0x7b
 const COLON = 0x3a
 
-/** First character of the value whose key ends before `at`. */
-function valueAt(data: string, at: number): number {
-  let place = at
-  while (data.charCodeAt(place) === SPACE || data.charCodeAt(place) === COLON) place++
-  return data.charCodeAt(place)
+/** True when a value that begins with `first` follows the end of a key. */
+function hasValue(data: string, keyEnd: string, first: number): boolean {
+  for (let at = data.indexOf(keyEnd); at !== -1; at = data.indexOf(keyEnd, at + keyEnd.length)) {
+    let place = at + keyEnd.length
+    while (data.charCodeAt(place) === SPACE || data.charCodeAt(place) === COLON) place++
+    if (data.charCodeAt(place) === first) return true
+  }
+  return false
 }
 
 function nextTerminator(text: string, from: number): number {

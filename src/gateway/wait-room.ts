@@ -11,7 +11,7 @@ export interface Waiter {
  */
 export class WaitRoom {
   readonly #most: number
-  readonly #queues = new Map<string, Set<Waiter>>()
+  readonly #queues = new Map<string, Queue>()
   #size = 0
 
   constructor(most: number) {
@@ -31,28 +31,57 @@ export class WaitRoom {
   enter(waiter: Waiter): boolean {
     if (this.#size >= this.#most) return false
     this.#size++
-    const queue = this.#queues.get(waiter.name)
-    if (queue === undefined) this.#queues.set(waiter.name, new Set([waiter]))
-    else queue.add(waiter)
+    let queue = this.#queues.get(waiter.name)
+    if (queue === undefined) {
+      queue = new Queue()
+      this.#queues.set(waiter.name, queue)
+    }
+    queue.push(waiter)
     return true
   }
 
   /** Leaving twice does nothing. */
   leave(waiter: Waiter): void {
     const queue = this.#queues.get(waiter.name)
-    if (queue?.delete(waiter) !== true) return
+    if (queue?.remove(waiter) !== true) return
     this.#size--
-    if (queue.size === 0) this.#queues.delete(waiter.name)
+    if (queue.length === 0) this.#queues.delete(waiter.name)
   }
 
   /** Lets those in front go as long as they can; the first that can't keeps its name's queue waiting. */
   wake(): void {
     if (this.#size === 0) return
     for (const queue of [...this.#queues.values()]) {
-      for (const waiter of queue) {
-        if (!waiter.wake()) break
-        this.leave(waiter)
-      }
+      for (let first = queue.first; first?.wake() === true; first = queue.first) this.leave(first)
     }
+  }
+}
+
+/** First in, first out, with leaving from the middle. Slots are emptied, never shifted, until enough are empty. */
+class Queue {
+  #slots: (Waiter | undefined)[] = []
+  #head = 0
+  length = 0
+
+  get first(): Waiter | undefined {
+    return this.#slots[this.#head]
+  }
+
+  push(waiter: Waiter): void {
+    this.#slots.push(waiter)
+    this.length++
+  }
+
+  remove(waiter: Waiter): boolean {
+    const place = this.#slots.indexOf(waiter, this.#head)
+    if (place === -1) return false
+    this.#slots[place] = undefined
+    this.length--
+    while (this.#head < this.#slots.length && this.#slots[this.#head] === undefined) this.#head++
+    if (this.#head > 64 && this.#head > this.#slots.length / 2) {
+      this.#slots = this.#slots.slice(this.#head)
+      this.#head = 0
+    }
+    return true
   }
 }
