@@ -6,12 +6,13 @@ import type { SystemFiles } from './system-files.ts'
 
 /** AMD GPUs: by `amd-smi`, else by `rocm-smi`, else as the kernel shows them. */
 export function amdProbe(deps: { readonly exec: Exec; readonly files: SystemFiles }): DeviceProbe {
+  const byAmdSmi = amdSmiReader(deps.exec)
   return {
     name: 'amd-smi',
     async read() {
       const problems: string[] = []
-      for (const attempt of [byAmdSmi, byRocmSmi]) {
-        const reading = await attempt(deps.exec)
+      for (const attempt of [byAmdSmi, () => byRocmSmi(deps.exec)]) {
+        const reading = await attempt()
         if (reading.kind === 'devices' && reading.devices.length > 0) return reading
         if (reading.kind === 'failed') problems.push(reading.problem)
       }
@@ -23,20 +24,27 @@ export function amdProbe(deps: { readonly exec: Exec; readonly files: SystemFile
   }
 }
 
-async function byAmdSmi(exec: Exec): Promise<ProbeReading> {
-  const calls = [
-    ['list', '--json'],
-    ['static', '--asic', '--bus', '--vram', '--json'],
-    ['metric', '-m', '-u', '-p', '-t', '--json'],
-  ]
-  const texts: string[] = []
-  for (const argv of calls) {
-    const text = await output(exec, 'amd-smi', argv)
-    if (typeof text !== 'string') return text
-    texts.push(text)
+/** Each call starts a Python program and costs a second of a processor, so what stays the same is asked rarely. */
+const FIXED_EVERY_READS = 60
+
+function amdSmiReader(exec: Exec): () => Promise<ProbeReading> {
+  let reads = 0
+  let fixed: { list: string; fixed: string } | undefined
+  return async () => {
+    if (fixed === undefined || ++reads >= FIXED_EVERY_READS) {
+      reads = 0
+      fixed = undefined
+      const list = await output(exec, 'amd-smi', ['list', '--json'])
+      if (typeof list !== 'string') return list
+      const details = await output(exec, 'amd-smi', ['static', '--asic', '--bus', '--vram', '--json'])
+      if (typeof details !== 'string') return details
+      fixed = { list, fixed: details }
+    }
+    const metric = await output(exec, 'amd-smi', ['metric', '-m', '-u', '-p', '-t', '--json'])
+    if (typeof metric === 'string') return { kind: 'devices', devices: parseAmdSmi({ ...fixed, metric }) }
+    fixed = undefined
+    return metric
   }
-  const [list = '', fixed = '', metric = ''] = texts
-  return { kind: 'devices', devices: parseAmdSmi({ list, fixed, metric }) }
 }
 
 async function byRocmSmi(exec: Exec): Promise<ProbeReading> {

@@ -162,6 +162,31 @@ describe('the AMD probe', () => {
     })
   })
 
+  test('asks for what does not change once, and again after a failure', async () => {
+    const calls: string[] = []
+    let broken = false
+    const exec: Exec = async (file, argv) => {
+      if (file !== 'amd-smi') return { kind: 'missing' }
+      calls.push(argv[0] ?? '')
+      if (broken) return { kind: 'exited', code: 1, stdout: '', stderr: 'driver not initialized' }
+      const text = { list: LIST, static: FIXED, metric: METRIC }[argv[0] ?? ''] ?? ''
+      return { kind: 'exited', code: 0, stdout: text, stderr: '' }
+    }
+    const probe = amdProbe({ exec, files: NO_FILES })
+    for (let turn = 0; turn < 3; turn++) {
+      expect(await probe.read()).toMatchObject({ devices: [{ model: 'AMD Instinct MI355X' }] })
+    }
+    broken = true
+    expect(await probe.read()).toMatchObject({
+      kind: 'failed',
+      problem: expect.stringContaining('not initialized'),
+    })
+    broken = false
+    await probe.read()
+    expect(calls.filter((call) => call === 'metric').length).toBe(5)
+    expect(calls.filter((call) => call === 'static').length).toBe(2)
+  })
+
   test('no tool and no card is absent; a failing tool is a problem', async () => {
     expect(await amdProbe({ exec: async () => ({ kind: 'missing' }), files: NO_FILES }).read()).toEqual({
       kind: 'absent',

@@ -134,7 +134,9 @@ export function createEngineProxy(deps: {
       // On an answer that breaks off this destroys the response, so that the caller can tell.
       pipeline(answer, response, () => {})
     })
+    let refused = false
     upstream.once('error', (error: NodeJS.ErrnoException) => {
+      if (refused) return
       if (response.headersSent || response.destroyed) {
         response.destroy()
         return
@@ -143,8 +145,10 @@ export function createEngineProxy(deps: {
       refuse(request, response, new YardError('unreachable', 'the engine did not answer'))
     })
     sendBody(request, upstream, () => {
-      if (!response.headersSent) refuse(request, response, tooLarge())
+      refused = true
       upstream.destroy()
+      if (response.headersSent) response.destroy()
+      else refuse(request, response, tooLarge())
     })
   }
 
