@@ -28,7 +28,7 @@ let written = 0
 if (mode === 'flood') {
   const line = Buffer.alloc(1 << 20, 'flood flood flood flood flood f\\n')
   const flood = () => {
-    for (let turn = 0; turn < 8; turn++) written += writeSync(1, line)
+    for (let turn = 0; turn < 4; turn++) written += writeSync(1, line)
     setTimeout(flood, 20)
   }
   flood()
@@ -45,6 +45,9 @@ createServer((request, response) => {
   } else response.end('ok')
 }).listen(Number(port), '127.0.0.1')
 `
+
+// Real processes on a busy machine: these are limits for a test that fails, not times that are measured.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })
 
 const table = procProcessTable()
 const spawner = processSpawner({ table, files: systemFiles })
@@ -143,10 +146,10 @@ function anEngine(mode: string, more: Partial<Assignment> & { readonly args?: st
 
 const REPLICA = 'tiny-1f3a9c20-a'
 const phase = (wanted: string) =>
-  vi.waitFor(() => expect(control.status()?.phase).toBe(wanted), { timeout: 15_000, interval: 30 })
+  vi.waitFor(() => expect(control.status()?.phase).toBe(wanted), { timeout: 30_000, interval: 30 })
 
 async function gone(pid: number) {
-  await vi.waitFor(async () => expect((await table.row(pid))?.ended ?? true).toBe(true), { timeout: 10_000 })
+  await vi.waitFor(async () => expect((await table.row(pid))?.ended ?? true).toBe(true), { timeout: 30_000 })
 }
 
 describe('an agent on a real machine', () => {
@@ -205,7 +208,7 @@ describe('an agent on a real machine', () => {
     await writeFile(join(dir, 'broken'), '')
     await vi.waitFor(
       () => expect(control.beats.at(-1)?.status.devices[0]).toMatchObject({ healthy: false }),
-      { timeout: 15_000 },
+      { timeout: 30_000 },
     )
     await first.close()
     agents = []
@@ -222,13 +225,13 @@ describe('an agent on a real machine', () => {
     expect((await table.row(pid))?.ended).toBe(false)
     const before = control.beats.length
     anAgentProcess()
-    await vi.waitFor(() => expect(control.beats.length).toBeGreaterThan(before + 1), { timeout: 15_000 })
+    await vi.waitFor(() => expect(control.beats.length).toBeGreaterThan(before + 1), { timeout: 30_000 })
     for (const beat of control.beats.slice(before)) {
       expect(beat.replicas).toMatchObject([{ phase: 'ready', pid, restarts: 0 }])
     }
     process.kill(pid, 'SIGKILL')
     await vi.waitFor(() => expect(control.status()).toMatchObject({ phase: 'ready', restarts: 1 }), {
-      timeout: 15_000,
+      timeout: 30_000,
     })
     const second = control.status()?.pid as number
     expect(second).not.toBe(pid)
@@ -239,7 +242,7 @@ describe('an agent on a real machine', () => {
 
   test('is refused a directory that another agent uses', async () => {
     anAgentProcess()
-    await vi.waitFor(() => expect(control.beats.length).toBeGreaterThan(0), { timeout: 15_000 })
+    await vi.waitFor(() => expect(control.beats.length).toBeGreaterThan(0), { timeout: 30_000 })
     await expect(startRealAgent({ dataDir: join(dir, 'data'), controlUrl, env: {} })).rejects.toMatchObject({
       code: 'data_dir_unusable',
     })
@@ -248,7 +251,7 @@ describe('an agent on a real machine', () => {
   test('tells why an engine ended, with its last lines', async () => {
     await anAgent()
     control.want([anEngine('exit')])
-    await vi.waitFor(() => expect(control.status()?.failure).toBeDefined(), { timeout: 10_000 })
+    await vi.waitFor(() => expect(control.status()?.failure).toBeDefined(), { timeout: 30_000 })
     expect(control.status()?.failure).toMatchObject({
       exitCode: 3,
       lastLines: [expect.stringContaining('engine of mode exit'), 'error: that model can not be loaded'],
@@ -261,7 +264,7 @@ describe('an agent on a real machine', () => {
     await new Promise<void>((resolve) => holder.listen(engine.port, '127.0.0.1', resolve))
     await anAgent()
     control.want([engine])
-    await vi.waitFor(() => expect(control.status()?.failure?.reason).toBe('port_in_use'), { timeout: 10_000 })
+    await vi.waitFor(() => expect(control.status()?.failure?.reason).toBe('port_in_use'), { timeout: 30_000 })
     expect(control.beats.at(-1)?.status.takenPorts).toContain(engine.port)
     await phase('failed')
     holder.close()
@@ -276,7 +279,7 @@ describe('an agent on a real machine', () => {
     await phase('unhealthy')
     await gone(pid)
     await vi.waitFor(() => expect(control.status()).toMatchObject({ phase: 'ready', restarts: 1 }), {
-      timeout: 15_000,
+      timeout: 30_000,
     })
   })
 
@@ -287,7 +290,7 @@ describe('an agent on a real machine', () => {
     await phase('ready')
     const pid = control.status()?.pid as number
     control.want([{ ...engine, desired: 'stop' }])
-    await gone(pid).catch(() => gone(pid))
+    await gone(pid)
     await phase('stopped')
   })
 
@@ -309,11 +312,11 @@ describe('an agent on a real machine', () => {
         for (const name of await readdir(logDir))
           bytes += (await stat(join(logDir, name)).catch(() => undefined))?.size ?? 0
         most = Math.max(most, bytes)
-        expect(await written()).toBeGreaterThan(1_500_000_000)
+        expect(await written()).toBeGreaterThan(800_000_000)
       },
-      { timeout: 18_000, interval: 20 },
+      { timeout: 40_000, interval: 20 },
     )
-    expect(most).toBeLessThan(750_000_000)
+    expect(most).toBeLessThan(600_000_000)
     expect(control.status()?.phase).toBe('ready')
   })
 
