@@ -374,6 +374,17 @@ describe('a failed replica', () => {
     expect(brief(decide(1, [faulty, ready('r-2', { node: 'b' })]).actions)).toEqual(['forget r-1 (replaced)'])
   })
 
+  test('of anything that the engine blames on its device is treated like a device fault', () => {
+    const lost = failed('r-1', {
+      reason: 'device_missing',
+      message: 'GPU-0 is gone',
+      retryable: false,
+      deviceFault: true,
+    })
+    expect(brief(decide(1, [lost]).actions)).toEqual([`create chat-new (${REPLACE_FAILED})`])
+    expect(nodesToAvoid([lost])).toEqual(['a'])
+  })
+
   test('of a device fault that follows its model to the next node fails the model', () => {
     const fault = { reason: 'device_fault', message: 'XID 79', retryable: false }
     const second = failed('r-2', fault, { node: 'b', reason: REPLACE_FAILED })

@@ -56,7 +56,9 @@ export function failureOf({ status }: ReplicaView): Pick<Failure, 'reason' | 'me
 
 /** True when the device, not the model, is to blame. */
 export function isDeviceFault(view: ReplicaView): boolean {
-  return standingOf(view) === 'failed' && failureOf(view).reason === 'device_fault'
+  if (standingOf(view) !== 'failed') return false
+  const { reason, deviceFault } = failureOf(view)
+  return deviceFault === true || reason === 'device_fault'
 }
 
 function worth(view: ReplicaView): number {

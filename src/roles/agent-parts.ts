@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { createRequire } from 'node:module'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { type Agent, createAgent } from '../agent/agent.ts'
@@ -48,8 +49,23 @@ export async function makeAgent(parts: AgentParts): Promise<{ agent: Agent; clos
     platform: `${process.platform}-${process.arch}`,
     engineOf,
     yardCommand: [process.execPath, resolve(process.argv[1] ?? 'yard.js')],
-    threads: Math.max(1, availableParallelism() - 1),
+    // The hands know of a container's share of the processors.
+    threads: Math.max(1, hands.cpuCount - 1),
+    withoutEngines: hasLlamaBinary() ? [] : ['llama'],
     env: process.env,
   })
   return { agent, close: () => hands.close() }
+}
+
+/** True where node-llama-cpp has a compiled llama.cpp for this platform. */
+function hasLlamaBinary(): boolean {
+  const require = createRequire(import.meta.url)
+  const platform = process.platform === 'darwin' ? 'mac' : process.platform
+  return [`${platform}-${process.arch}`, `${platform}-${process.arch}-metal`].some((name) => {
+    try {
+      return require.resolve(`@node-llama-cpp/${name}`) !== ''
+    } catch {
+      return false
+    }
+  })
 }
