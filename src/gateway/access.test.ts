@@ -98,7 +98,7 @@ describe('a credential', () => {
 describe('scopes', () => {
   it.each([
     ['inference', { chat: 200, models: 200, metrics: 403 }],
-    ['manage', { chat: 200, models: 200, metrics: 200 }],
+    ['manage', { chat: 403, models: 403, metrics: 200 }],
     ['read', { chat: 403, models: 403, metrics: 200 }],
     ['node', { chat: 403, models: 403, metrics: 403 }],
     ['gateway', { chat: 403, models: 403, metrics: 403 }],

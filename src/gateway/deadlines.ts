@@ -22,6 +22,8 @@ export class Deadlines<Item extends Bounded> {
   readonly #everyMs: number
   readonly #items: Item[] = []
   #timer: Timer | undefined
+  #dueMs = 0
+  #lagMs = 0
 
   constructor(clock: Clock, everyMs = 50) {
     this.#clock = clock
@@ -32,6 +34,13 @@ export class Deadlines<Item extends Bounded> {
     return this.#items.length
   }
 
+  /** How late a look was at most since this was last asked: what the process was too busy for. */
+  takeLagMs(): number {
+    const lagMs = this.#lagMs
+    this.#lagMs = 0
+    return lagMs
+  }
+
   /** Those in flight now; what happens to them does not change the copy. */
   all(): Item[] {
     return [...this.#items]
@@ -39,7 +48,7 @@ export class Deadlines<Item extends Bounded> {
 
   add(item: Item): void {
     item.place = this.#items.push(item) - 1
-    this.#timer ??= this.#clock.after(this.#everyMs, this.#look)
+    if (this.#timer === undefined) this.#lookLater(this.#clock.monotonicMs())
   }
 
   /** Twice does nothing. */
@@ -56,11 +65,17 @@ export class Deadlines<Item extends Bounded> {
   readonly #look = (): void => {
     this.#timer = undefined
     const nowMs = this.#clock.monotonicMs()
+    this.#lagMs = Math.max(this.#lagMs, nowMs - this.#dueMs)
     // From the end, so that an item which moves into a freed place was looked at already.
     for (let place = this.#items.length - 1; place >= 0; place--) {
       const item = this.#items[place]
       if (item !== undefined && item.deadlineAtMs <= nowMs) item.expire(nowMs)
     }
-    if (this.#items.length > 0) this.#timer = this.#clock.after(this.#everyMs, this.#look)
+    if (this.#items.length > 0) this.#lookLater(nowMs)
+  }
+
+  #lookLater(nowMs: number): void {
+    this.#dueMs = nowMs + this.#everyMs
+    this.#timer = this.#clock.after(this.#everyMs, this.#look)
   }
 }

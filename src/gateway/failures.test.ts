@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from './eventually.testing.ts'
 import { CHAT_ANSWER, delta, FakeUpstream, finish, roleDelta } from './fake-upstream.testing.ts'
@@ -148,6 +148,41 @@ describe('before the first output', () => {
     expect(answer).toMatchObject({ status: 200, whole: true, body: goodText })
     expect(answer.headers['x-yard-attempts']).toBe('2')
     expect(answer.headers['x-yard-replica']).toBe('second')
+  })
+
+  it('a replica to which no connection comes about in time is replaced', async () => {
+    const other = await TestGateway.start({
+      endpoints: [endpointAt(1, { replica: 'far' }), endpointAt(second.port, { replica: 'second' })],
+      // A name whose address never comes.
+      connect: (to) =>
+        'port' in to && to.port === 1 ? connect({ ...to, host: 'far', lookup: () => {} }) : connect(to),
+    })
+    const answers = [other.chat(), other.chat()]
+    await eventually(() => second.requests.length === 1, 'the one that was near')
+    await other.clock.advance(3_100)
+    for (const sent of answers) expect((await sent.answer()).status).toBe(200)
+    // The far one was given up.
+    expect(other.gateway.stats().openConnections).toBe(1)
+    await other.close()
+  })
+
+  it('the third try waits a little, so that a fault of all is not met at once by all', async () => {
+    const third = await FakeUpstream.start()
+    const all = [first, second, third]
+    for (const upstream of all) upstream.answer = (request) => request.json(503, {})
+    gateway.show({ endpoints: all.map(({ port }) => endpointAt(port)) })
+    const sent = gateway.chat()
+    const asked = () => all.reduce((sum, { requests }) => sum + requests.length, 0)
+    await eventually(() => asked() === 2, 'two tries')
+    await eventually(
+      () => gateway.gateway.stats().replicas.every(({ inFlight }) => inFlight === 0),
+      'both ended',
+    )
+    expect(asked()).toBe(2)
+    await gateway.clock.advance(100)
+    expect((await sent.answer()).headers['x-yard-attempts']).toBe('3')
+    expect(asked()).toBe(3)
+    await third.close()
   })
 
   it('an answer in one piece that breaks off in the middle is asked for elsewhere', async () => {
@@ -450,6 +485,21 @@ describe('a kept connection', () => {
     first.answer = good
     await gateway.chat({ stream: true }).answer()
     expect(first.connections).toBe(1)
+  })
+})
+
+describe('a stream that is over but for its last bytes', () => {
+  it('does not keep its connection for ever', async () => {
+    gateway.show({ endpoints: [endpointAt(first.port)] })
+    first.answer = (request) => {
+      request.streamHead()
+      for (const each of GOOD) request.event(each)
+    }
+    expect((await gateway.chat({ stream: true }).answer()).whole).toBe(true)
+    expect(gateway.gateway.stats().openConnections).toBe(1)
+    await gateway.clock.advance(1_000)
+    await eventually(() => first.sockets.size === 0, 'closed')
+    expect(gateway.gateway.stats().openConnections).toBe(0)
   })
 })
 

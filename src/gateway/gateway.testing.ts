@@ -6,8 +6,8 @@ import {
   type IncomingHttpHeaders,
   type Server,
 } from 'node:http'
-import { type AddressInfo, connect, type Socket, type TcpNetConnectOpts } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { type AddressInfo, connect, Socket, type TcpNetConnectOpts } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Client } from '../api/client.ts'
 import type { GatewayView } from '../api/objects.ts'
 import { FakeClock } from '../base/fake-clock.ts'
@@ -16,7 +16,7 @@ import { jsonLog } from '../base/log.ts'
 import { seededRandom } from '../base/random.ts'
 import type { Key, Scope } from '../domain/access.ts'
 import { eventually } from './eventually.testing.ts'
-import { createGateway, type Gateway } from './gateway.ts'
+import { createGateway, type Gateway, type GatewayDeps } from './gateway.ts'
 import type { GatewaySettings } from './settings.ts'
 import type { ViewCache } from './view-cache.ts'
 
@@ -75,8 +75,8 @@ export class TestGateway {
       random: seededRandom(1),
       log,
       // Names of other machines all lead here.
-      connect: (to) => connect({ ...to, host: '127.0.0.1' } as TcpNetConnectOpts),
-      connectTls,
+      connect: options.connect ?? ((to) => connect({ ...to, host: '127.0.0.1' } as TcpNetConnectOpts)),
+      connectTls: options.connectTls ?? (() => new TLSSocket(new Socket())),
       env: (name) => options.env?.[name],
       ...(options.settings ? { settings: options.settings } : {}),
       ...(options.cache ? { cache: options.cache } : {}),
@@ -150,6 +150,8 @@ export interface TestGatewayOptions {
   readonly endpoints?: GatewayView['endpoints']
   readonly control?: Pick<Client, 'call'>
   readonly cache?: ViewCache
+  readonly connect?: GatewayDeps['connect']
+  readonly connectTls?: GatewayDeps['connectTls']
   readonly env?: Readonly<Record<string, string>>
 }
 

@@ -44,13 +44,23 @@ export class Intake implements Stage {
       this.#account.totalAtMs,
       this.#account.startedMs + this.#core.settings.receiveMs,
     )
+    const account = this.#account
+    const { maxBodyBytes } = this.#core.settings
     // Counted at once where the head tells it, so that many uploads at one time are bounded too.
-    this.#account.hold(this.#head.contentLength ?? 0)
-    receiveBody(this.#request, this.#core.settings.maxBodyBytes, (body) => {
-      if (this.#account.over) return
-      if (body === 'too_large') this.#refuse(gatewayErrors.tooLarge(this.#core.settings.maxBodyBytes))
-      else this.#judgeBody(body)
-    })
+    const told = this.#head.contentLength
+    account.hold(told ?? 0)
+    receiveBody(
+      this.#request,
+      maxBodyBytes,
+      (body) => {
+        if (account.over) return
+        if (body === 'too_large') this.#refuse(gatewayErrors.tooLarge(maxBodyBytes))
+        else this.#judgeBody(body)
+      },
+      (bytes) => {
+        if (told === undefined && !account.over) account.hold(bytes)
+      },
+    )
   }
 
   clientLeft(): void {
@@ -85,7 +95,6 @@ export class Intake implements Stage {
   #judgeBody(body: Buffer): void {
     const account = this.#account
     account.requestBytes = body.length
-    if (this.#head.contentLength === undefined) account.hold(body.length)
     const facts = readRequest(body)
     if (facts.kind === 'unreadable') {
       account.refuse(gatewayErrors.unreadable(facts))

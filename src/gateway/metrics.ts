@@ -38,6 +38,7 @@ export interface Gauges {
     | { readonly ageMs: number; readonly revision: number; readonly planVersion: number }
     | undefined
   readonly heldBodyBytes: number
+  readonly lagMs: number
   readonly replicas: readonly {
     readonly replica: string
     readonly inFlight: number
@@ -147,6 +148,12 @@ export class Metrics {
       gauges.openConnections,
     )
     text.single('yard_gateway_held_body_bytes', 'gauge', 'Request bodies in memory', gauges.heldBodyBytes)
+    text.single(
+      'yard_gateway_event_loop_lag_seconds',
+      'gauge',
+      'Worst delay of a timer since the last scrape',
+      gauges.lagMs / 1000,
+    )
     text.single('yard_gateway_view_errors_total', 'counter', 'Polls of the view that failed', this.viewErrors)
     if (gauges.view !== undefined) {
       text.single(

@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from './eventually.testing.ts'
 import { CHAT_ANSWER, delta, FakeUpstream, finish } from './fake-upstream.testing.ts'
@@ -172,6 +174,41 @@ describe('what goes upstream', () => {
     expect(request.path).toBe('/openai/v1/chat/completions')
     expect(request.body.toString()).toBe('{"x":1.0,"model":"org/Big-1","y":[ ]}')
     expect(request.headers.get('authorization')).toBe('Bearer provider-secret')
+    await external.close()
+  })
+})
+
+describe('an external service over TLS', () => {
+  it('is spoken to by its name, and its answer read like any other', async () => {
+    const asked: ConnectionOptions[] = []
+    const external = await TestGateway.start({
+      endpoints: [
+        endpointAt(1, { address: { kind: 'external', url: 'https://api.example.com/v1', model: 'tiny' } }),
+      ],
+      // TLS itself is Node's; what counts here is how we use it.
+      connectTls: (options) => {
+        asked.push(options)
+        const socket = connect(upstream.port, '127.0.0.1') as TLSSocket
+        socket.on('connect', () => socket.emit('secureConnect'))
+        return socket
+      },
+    })
+    upstream.answer = (request) => {
+      if (upstream.requests.length === 1) {
+        request.json(200, CHAT_ANSWER)
+        return
+      }
+      request.streamHead()
+      request.event(delta('a'))
+      request.event('[DONE]')
+      request.endStream()
+    }
+    expect((await external.chat().answer()).body).toBe(JSON.stringify(CHAT_ANSWER))
+    expect((await external.chat({ stream: true }).answer()).body).toContain('[DONE]')
+    expect(asked).toEqual([
+      { host: 'api.example.com', port: 443, servername: 'api.example.com', ALPNProtocols: ['http/1.1'] },
+    ])
+    expect((await upstream.request()).headers.get('host')).toBe('api.example.com')
     await external.close()
   })
 })

@@ -65,7 +65,7 @@ function answerOf(core: Core, request: IncomingMessage, path: string, isInferenc
         return { kind: 'error', error: gatewayErrors.wrongScope('read or manage') }
       return { kind: 'ok', status: 200, contentType: METRICS_TYPE, body: metricsText(core, index) }
     }
-    if (!mayInfer(principal)) return { kind: 'error', error: gatewayErrors.wrongScope('inference or manage') }
+    if (!mayInfer(principal)) return { kind: 'error', error: gatewayErrors.wrongScope('inference') }
     if (path === '/v1/models') return ok({ object: 'list', data: modelCards(index, principal) })
     const id = decoded(path.slice('/v1/models/'.length))
     const card = modelCard(index, principal, id)
@@ -106,6 +106,7 @@ function metricsText(core: Core, index: ViewIndex): string {
       planVersion: index.planVersion,
     },
     heldBodyBytes: core.heldBodyBytes,
+    lagMs: core.inFlight.takeLagMs(),
     replicas: core.loads.all(),
   })
 }
