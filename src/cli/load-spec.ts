@@ -3,8 +3,9 @@ import type { ModelLoad } from '../api/objects.ts'
 import { YardError } from '../base/errors.ts'
 import { EngineName } from '../domain/engine-name.ts'
 import { ModelSpec, type ModelSpecInput } from '../domain/model.ts'
-import { isName, nameFrom } from '../domain/names.ts'
+import { isName } from '../domain/names.ts'
 import { parseSource, type Source } from '../domain/source.ts'
+import { DEFAULT_ENGINE, nameOfSource } from '../domain/source-defaults.ts'
 import type { Values } from './command.ts'
 import { parseBytes, parseCount, parsePairs } from './units.ts'
 import type { World } from './world.ts'
@@ -25,7 +26,7 @@ export async function specOf(
   if (!text.includes(':') && isName(text)) return { name: text, body: replicasOnly(options) }
   const source = parseSource(text)
   if (source.kind === 'invalid') throw new YardError('usage', source.message)
-  const name = one(options, 'name') ?? nameOf(source)
+  const name = one(options, 'name') ?? nameOfSource(source)
   if (name === undefined || !isName(name)) {
     throw new YardError('usage', `"${name ?? reference}" can't be a name`, {
       hint: 'give one with --name: lower-case letters, digits, ".", "_" and "-"',
@@ -109,29 +110,6 @@ function engineOf(source: Source, asked: string | undefined): EngineName {
   throw new YardError('usage', `there is no engine "${asked}"`, {
     hint: `engines: ${EngineName.options.join(', ')}`,
   })
-}
-
-const DEFAULT_ENGINE: Readonly<Record<Source['kind'], EngineName>> = {
-  builtin: 'llama',
-  file: 'llama',
-  hf: 'vllm',
-  sim: 'sim',
-  command: 'command',
-  external: 'external',
-}
-
-function nameOf(source: Source): string | undefined {
-  switch (source.kind) {
-    case 'file':
-    case 'command':
-      return nameFrom(source.path)
-    case 'hf':
-      return nameFrom(source.repo)
-    case 'external':
-      return nameFrom(new URL(source.url).hostname)
-    default:
-      return nameFrom(source.name)
-  }
 }
 
 function scalar(text: string): string | number | boolean {
