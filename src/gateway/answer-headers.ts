@@ -1,6 +1,31 @@
 import type { HeaderList } from './client-answer.ts'
 import { errorBody, type GatewayError } from './gateway-error.ts'
 
+/** Head of an engine's answer: nothing of what it sent but the content type, and what we have to tell. */
+export function answerHeaders(of: {
+  readonly contentType: string
+  readonly requestId: string
+  readonly replica: string
+  readonly attempts: number
+  readonly overheadMs: number
+  readonly closing: boolean
+}): HeaderList {
+  const headers = [
+    'content-type',
+    of.contentType === '' ? 'application/json' : of.contentType,
+    'x-request-id',
+    of.requestId,
+    'x-yard-replica',
+    of.replica,
+    'x-yard-attempts',
+    String(of.attempts),
+    'x-yard-overhead-ms',
+    of.overheadMs.toFixed(2),
+  ]
+  if (of.closing) headers.push('connection', 'close')
+  return headers
+}
+
 /** Head and body of an error, the body as bytes in latin1. */
 export function errorAnswer(
   error: GatewayError,

@@ -2,7 +2,7 @@ import { type Attempt as AttemptRecord, retry } from '../decide/retry.ts'
 import { route as chooseEndpoint, type RouteDecision } from '../decide/route.ts'
 import type { Endpoint } from '../domain/replica.ts'
 import type { Account, Stage } from './account.ts'
-import { errorEvent } from './answer-headers.ts'
+import { answerHeaders, errorEvent } from './answer-headers.ts'
 import { Attempt } from './attempt.ts'
 import type { AttemptFailure, AttemptOwner } from './attempt-owner.ts'
 import type { HeaderList } from './client-answer.ts'
@@ -282,23 +282,10 @@ export class Exchange implements AttemptOwner, Stage, Waiter {
     return `POST ${target.basePath}${this.#route.upstreamPath} HTTP/1.1\r\n${target.fixedHead}content-length: ${length}\r\nx-request-id: ${requestId}\r\ntraceparent: ${traceparent}\r\n${state}\r\n`
   }
 
-  /** Nothing of the upstream's head but its content type reaches the client. */
-  #headers(head: ResponseHead): HeaderList {
+  #headers({ contentType }: ResponseHead): HeaderList {
     const { requestId, attempts, replica = '' } = this.#account
-    const headers = [
-      'content-type',
-      head.contentType === '' ? 'application/json' : head.contentType,
-      'x-request-id',
-      requestId,
-      'x-yard-replica',
-      replica,
-      'x-yard-attempts',
-      String(attempts),
-      'x-yard-overhead-ms',
-      this.#overheadMs.toFixed(2),
-    ]
-    if (this.#core.state !== 'serving') headers.push('connection', 'close')
-    return headers
+    const closing = this.#core.state !== 'serving'
+    return answerHeaders({ contentType, requestId, replica, attempts, overheadMs: this.#overheadMs, closing })
   }
 
   #pass(text: string): void {

@@ -1,3 +1,5 @@
+import { JSON_BYTE, JsonCursor, NUMBER } from './json-cursor.ts'
+
 /** Where a value stands in the body: first byte and the byte after the last. */
 export interface ByteRange {
   readonly start: number
@@ -36,7 +38,7 @@ export interface UnreadableBody {
  * - nesting deeper than 512.
  */
 export function readRequest(body: Buffer): RequestBodyFacts | UnreadableBody {
-  const cursor = new Cursor(body)
+  const cursor = new JsonCursor(body)
   const fields = readFields(cursor, TOP_LEVEL)
   if (fields.kind === 'unreadable') return fields
   if (cursor.skipSpace() !== END) return broken(cursor.at, 'there is more after the object')
@@ -86,21 +88,11 @@ const TOP_LEVEL: ReadonlySet<string> = new Set([
 ])
 const STREAM_OPTIONS: ReadonlySet<string> = new Set(['include_usage'])
 const LONGEST_KEY = 'max_completion_tokens'.length
-const DEEPEST = 512
-
-const END = -1
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
+const { END, QUOTE, COMMA, COLON, OPEN_BRACE, CLOSE_BRACE } = JSON_BYTE
 
 /** The wanted fields of the object at the cursor, which is left behind its closing brace. */
 function readFields(
-  cursor: Cursor,
+  cursor: JsonCursor,
   wanted: ReadonlySet<string>,
 ): { readonly kind: 'fields'; readonly values: ReadonlyMap<string, ByteRange> } | UnreadableBody {
   const values = new Map<string, ByteRange>()
@@ -139,120 +131,10 @@ function readIncludeUsage(body: Buffer, range: ByteRange): boolean | UnreadableB
       ? false
       : wrongType('stream_options', 'an object')
   }
-  const fields = readFields(new Cursor(options), STREAM_OPTIONS)
+  const fields = readFields(new JsonCursor(options), STREAM_OPTIONS)
   if (fields.kind === 'unreadable') return fields
   const wanted = booleanOf(options, fields.values.get('include_usage'))
   return wanted ?? wrongType('stream_options.include_usage', 'true or false')
-}
-
-/** Moves over JSON text. Methods that skip return false, with `at` where it went wrong, when they can't. */
-class Cursor {
-  readonly bytes: Buffer
-  at = 0
-  /** Open brackets of the value being skipped, innermost last. */
-  readonly #open: number[] = []
-
-  constructor(bytes: Buffer) {
-    this.bytes = bytes
-  }
-
-  /** The next byte that is no white space, or END. */
-  skipSpace(): number {
-    const { bytes } = this
-    for (let at = this.at; at < bytes.length; at++) {
-      const byte = bytes[at] as number
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) {
-        this.at = at
-        return byte
-      }
-    }
-    this.at = bytes.length
-    return END
-  }
-
-  /** From the opening quote to behind the closing one. */
-  skipString(): boolean {
-    const { bytes } = this
-    const start = this.at + 1
-    // Short strings are walked; in long ones (prompts, images) the engine's own search is many times faster.
-    const walkEnd = Math.min(bytes.length, start + 48)
-    for (let at = start; at < walkEnd; at++) {
-      const byte = bytes[at]
-      if (byte === BACKSLASH) at++
-      else if (byte === QUOTE) {
-        this.at = at + 1
-        return true
-      }
-    }
-    for (let at = bytes.indexOf(QUOTE, start); at !== -1; at = bytes.indexOf(QUOTE, at + 1)) {
-      if (!isEscaped(bytes, at, start)) {
-        this.at = at + 1
-        return true
-      }
-    }
-    return false
-  }
-
-  skipValue(): boolean {
-    const first = this.bytes[this.at]
-    if (first === QUOTE) return this.skipString()
-    if (first === OPEN_BRACE || first === OPEN_BRACKET) return this.#skipNested()
-    return this.#skipScalar()
-  }
-
-  #skipNested(): boolean {
-    const { bytes } = this
-    const open = this.#open
-    open.length = 0
-    while (this.at < bytes.length) {
-      const byte = bytes[this.at]
-      if (byte === QUOTE) {
-        if (!this.skipString()) return false
-        continue
-      }
-      this.at++
-      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        if (open.length === DEEPEST) return false
-        // In ASCII a closing bracket stands two behind its opening one.
-        open.push((byte as number) + 2)
-      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-        if (open.pop() !== byte) return false
-        if (open.length === 0) return true
-      }
-    }
-    return false
-  }
-
-  #skipScalar(): boolean {
-    const { bytes } = this
-    const start = this.at
-    let at = start
-    while (at < bytes.length && isScalarByte(bytes[at] as number)) at++
-    this.at = at
-    const text = latin1(bytes, start, at)
-    return text === 'true' || text === 'false' || text === 'null' || NUMBER.test(text)
-  }
-}
-
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
-
-/** Letters, digits, `+`, `-`, `.` */
-function isScalarByte(byte: number): boolean {
-  return (
-    (byte >= 0x61 && byte <= 0x7a) ||
-    (byte >= 0x30 && byte <= 0x39) ||
-    byte === 0x2b ||
-    byte === 0x2d ||
-    byte === 0x2e ||
-    byte === 0x45
-  )
-}
-
-/** True when an odd number of backslashes stands before `at`. */
-function isEscaped(bytes: Buffer, at: number, start: number): boolean {
-  let before = at - 1
-  while (before >= start && bytes[before] === BACKSLASH) before--
-  return (at - before) % 2 === 0
 }
 
 /** A field name; undefined for one that is too long to be wanted. */

@@ -1,8 +1,8 @@
-import { isIP, type NetConnectOpts, type Socket } from 'node:net'
+import type { NetConnectOpts, Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Clock } from '../base/clock.ts'
-import { ResponseParser } from './response-parser.ts'
 import type { UpstreamCall, UpstreamFault, UpstreamListener, UpstreamTarget } from './upstream.ts'
+import { type Carried, Connection, type ConnectionHome } from './upstream-connection.ts'
 
 export interface PoolDeps {
   readonly clock: Clock
@@ -32,9 +32,8 @@ export function createUpstreamPool(deps: PoolDeps): UpstreamPool {
   return new Pool(deps)
 }
 
-class Pool implements UpstreamPool {
+class Pool implements UpstreamPool, ConnectionHome {
   readonly deps: PoolDeps
-  /** What a read of any plain socket fills. Shared, because a read is dealt with before the next one begins. */
   readonly readBuffer = Buffer.allocUnsafeSlow(64 * 1024)
   readonly #idle = new Map<string, Connection[]>()
   readonly #open = new Set<Connection>()
@@ -99,7 +98,7 @@ class Pool implements UpstreamPool {
 }
 
 /** One request, over the connections that it may take. */
-class Call implements UpstreamCall {
+class Call implements UpstreamCall, Carried {
   readonly #pool: Pool
   readonly #target: UpstreamTarget
   readonly #head: string
@@ -167,139 +166,6 @@ class Call implements UpstreamCall {
   }
 }
 
-class Connection {
-  readonly address: string
-  idleSinceMs = 0
-  readonly #pool: Pool
-  readonly #socket: Socket
-  readonly #parser: ResponseParser
-  #call: Call | undefined
-  /** It has carried a request before the present one. */
-  #kept = false
-  #connected = false
-  #gone = false
-  #paused = false
-
-  constructor(pool: Pool, target: UpstreamTarget) {
-    this.address = target.address
-    this.#pool = pool
-    this.#parser = new ResponseParser({
-      onHead: (head) => {
-        this.#call?.answered()
-        this.#call?.listener?.onHead(head)
-      },
-      onBody: (text) => this.#call?.listener?.onBody(text),
-      onEnd: (reusable) => this.#onEnd(reusable),
-    })
-    this.#socket = target.tls ? this.#connectTls(target) : this.#connect(target)
-    this.#socket.setNoDelay(true)
-    this.#socket.on('end', () => this.#onHangUp())
-    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#lose(faultOf(error, this.#connected)))
-    this.#socket.on('close', () => this.#lose({ kind: 'reset', message: 'the connection closed' }))
-  }
-
-  carry(call: Call, head: string, body: Buffer): void {
-    this.#call = call
-    this.#parser.expect()
-    if (body.length <= ONE_WRITE_BYTES) {
-      const bytes = Buffer.allocUnsafe(head.length + body.length)
-      bytes.write(head, 0, 'latin1')
-      body.copy(bytes, head.length)
-      this.#socket.write(bytes)
-    } else {
-      this.#socket.cork()
-      this.#socket.write(head, 'latin1')
-      this.#socket.write(body)
-      this.#socket.uncork()
-    }
-    if (this.#connected) call.listener?.onSent()
-  }
-
-  pause(): void {
-    this.#paused = true
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
-    this.#socket.resume()
-  }
-
-  destroy(): void {
-    if (this.#gone) return
-    this.#gone = true
-    this.#call = undefined
-    this.#parser.stop()
-    this.#pool.forget(this)
-    this.#socket.destroy()
-  }
-
-  #connect(target: UpstreamTarget): Socket {
-    const socket = this.#pool.deps.connect({
-      host: target.host,
-      port: target.port,
-      onread: {
-        buffer: this.#pool.readBuffer,
-        callback: (length: number) => {
-          this.#onRead(this.#pool.readBuffer.toString('latin1', 0, length))
-          return !this.#paused
-        },
-      },
-    })
-    socket.on('connect', () => this.#onConnect())
-    return socket
-  }
-
-  #connectTls(target: UpstreamTarget): Socket {
-    const socket = this.#pool.deps.connectTls({
-      host: target.host,
-      port: target.port,
-      ...(isIP(target.host) ? {} : { servername: target.host }),
-      ALPNProtocols: ['http/1.1'],
-    })
-    socket.on('secureConnect', () => this.#onConnect())
-    socket.on('data', (bytes: Buffer) => this.#onRead(bytes.toString('latin1')))
-    return socket
-  }
-
-  #onConnect(): void {
-    this.#connected = true
-    this.#call?.listener?.onSent()
-  }
-
-  #onRead(text: string): void {
-    if (this.#gone) return
-    const call = this.#call
-    const wrong = this.#parser.take(text)
-    if (wrong !== undefined) this.#lose({ kind: 'bad_response', message: wrong })
-    else if (call !== undefined && this.#call === call) call.listener?.onReadEnd()
-  }
-
-  #onEnd(reusable: boolean): void {
-    const call = this.#call
-    this.#call = undefined
-    const listener = call?.over()
-    if (reusable && !this.#paused) {
-      this.#kept = true
-      this.#pool.keep(this)
-    } else this.destroy()
-    listener?.onEnd(reusable)
-  }
-
-  #onHangUp(): void {
-    if (this.#gone) return
-    if (!this.#parser.takeEnd()) this.#lose({ kind: 'reset', message: 'the upstream hung up' })
-  }
-
-  #lose(fault: UpstreamFault): void {
-    if (this.#gone) return
-    const call = this.#call
-    this.destroy()
-    call?.lost(fault, this.#kept && fault.kind !== 'bad_response')
-  }
-}
-
 const INDIFFERENT: UpstreamListener = {
   onSent: () => {},
   onHead: () => {},
@@ -311,10 +177,3 @@ const INDIFFERENT: UpstreamListener = {
 
 /** How long an answer of which all is known may take to end, before its connection is given up. */
 const FINISH_MS = 1_000
-const ONE_WRITE_BYTES = 16 * 1024
-
-function faultOf(error: NodeJS.ErrnoException, connected: boolean): UpstreamFault {
-  const message = error.code ?? error.message
-  if (error.code === 'ECONNREFUSED') return { kind: 'refused', message }
-  return { kind: connected ? 'reset' : 'unreachable', message }
-}
