@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-/** The built program. */
-export const YARD = resolve(import.meta.dirname, '../../dist/yard.js')
+/** The built program; `YARD_E2E_PROGRAM` names another build. */
+export const YARD = resolve(process.env.YARD_E2E_PROGRAM ?? join(import.meta.dirname, '../../dist/yard.js'))
 
 export interface Finished {
   readonly exitCode: number | null
@@ -19,12 +19,15 @@ export class Running {
   stderr = ''
   readonly finished: Promise<Finished>
 
+  /** `prefix`: a command that runs the rest, such as in another network namespace. */
   constructor(
     args: readonly string[],
     env: Readonly<Record<string, string | undefined>> = {},
     input?: string,
+    prefix: readonly string[] = [],
   ) {
-    this.child = spawn(process.execPath, [YARD, ...args], {
+    const [program = process.execPath, ...rest] = [...prefix, process.execPath, YARD, ...args]
+    this.child = spawn(program, rest, {
       env: { PATH: process.env.PATH, HOME: '/nonexistent', LANG: 'C.UTF-8', ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
