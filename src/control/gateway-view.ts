@@ -1,6 +1,6 @@
 import type { GatewayView } from '../api/objects.ts'
 import type { ClusterCache } from './cluster-cache.ts'
-import { replicaCredential } from './machine-credentials.ts'
+import { keyPepper, replicaCredential } from './machine-credentials.ts'
 import { ONLY, tables } from './records.ts'
 
 /** All that a gateway needs to serve without asking, but for the revision. */
@@ -27,6 +27,6 @@ export function gatewayViewOf(cache: ClusterCache, pepper: string): Omit<Gateway
       .all(tables.keys)
       .map((row) => row.value)
       .filter((key) => !key.scopes.includes('node') && !key.scopes.includes('gateway')),
-    pepper,
+    pepper: keyPepper(pepper),
   }
 }

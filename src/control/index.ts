@@ -1,4 +1,5 @@
 export { type ControlApp, createControlApp } from './app.ts'
 export { bootstrapAdminKey } from './bootstrap.ts'
 export type { ControlDeps } from './context.ts'
+export { keyPepper } from './machine-credentials.ts'
 export { tables } from './records.ts'

@@ -10,6 +10,14 @@ export function replicaCredential(pepper: string, replica: string): string {
   return derived(pepper, `replica:${replica}`)
 }
 
+/**
+ * What hashes of keys are made with. Gateways are given it: they check keys by themselves, and must not be able to
+ * make the credentials above.
+ */
+export function keyPepper(pepper: string): string {
+  return derived(pepper, 'keys')
+}
+
 function derived(pepper: string, subject: string): string {
   return createHmac('sha256', Buffer.from(pepper, 'hex')).update(subject).digest('hex')
 }

@@ -79,6 +79,20 @@ describe('joining', () => {
     expect(rest).toEqual({ name: 'g1' })
     expect((await world.call('gatewayView', {}, key)).models).toEqual([])
   })
+
+  it('leaves a gateway its key when another one of the same name joins, and keeps few keys of one name', async () => {
+    await using world = await openControlWorld()
+    const { token } = await world.call('createJoinToken', { body: { role: 'gateway', uses: 20 } })
+    const body = { joinToken: token, role: 'gateway', name: 'g1' }
+    const keys: string[] = []
+    for (let count = 0; count < 10; count++) {
+      keys.push((await world.call('register', { body }, '')).key)
+      await world.clock.advance(1_000)
+    }
+    const statuses: number[] = []
+    for (const key of keys) statuses.push((await world.send('gatewayView', {}, key)).status)
+    expect(statuses).toEqual([401, 401, 200, 200, 200, 200, 200, 200, 200, 200])
+  })
 })
 
 describe('beating', () => {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { parseKey } from '../base/key-format.ts'
+import { parseKey, verifySecret } from '../base/key-format.ts'
 import { workUntil } from './fake-agent.testing.ts'
-import { agentCredential, replicaCredential } from './machine-credentials.ts'
+import { agentCredential, keyPepper, replicaCredential } from './machine-credentials.ts'
 import { openControlWorld, PEPPER } from './world.testing.ts'
 
 it('lets no secret into a log line, into the store, or into an answer that is not made to carry it', async () => {
@@ -54,6 +54,7 @@ it('lets no secret into a log line, into the store, or into an answer that is no
 
   const secrets = {
     pepper: PEPPER,
+    keyPepper: keyPepper(PEPPER),
     admin: parseKey(world.adminKey)!.secret,
     key: parseKey(made.secret)!.secret,
     node: parseKey(n1.key)!.secret,
@@ -75,10 +76,23 @@ it('lets no secret into a log line, into the store, or into an answer that is no
   expect(/"hash": ?"/.test(answered)).toBe(false)
   // The test would find them: this is where they are meant to be.
   for (const [what, secret] of Object.entries(secrets)) {
-    if (what !== 'admin')
-      expect(
-        [...carried].some((text) => text.includes(secret)),
-        what,
-      ).toBe(true)
+    // The first key is printed by the role, and the pepper itself goes nowhere.
+    const isCarried = what !== 'admin' && what !== 'pepper'
+    expect(
+      [...carried].some((text) => text.includes(secret)),
+      what,
+    ).toBe(isCarried)
   }
+})
+
+it('gives gateways what checks keys, and nothing from which the credential of an agent could be made', async () => {
+  await using world = await openControlWorld()
+  const { token } = await world.call('createJoinToken', { body: { role: 'gateway' } })
+  const body = { joinToken: token, role: 'gateway', name: 'g1' }
+  const { key } = await world.call('register', { body }, '')
+  const { pepper, keys } = await world.call('gatewayView', {}, key)
+  const { id, secret } = parseKey(world.adminKey)!
+  expect(verifySecret(pepper, secret, keys.find((known) => known.id === id)!.hash)).toBe(true)
+  expect(agentCredential(pepper, 'n1')).not.toBe(agentCredential(PEPPER, 'n1'))
+  expect(pepper).not.toBe(PEPPER)
 })

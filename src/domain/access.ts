@@ -8,7 +8,7 @@ export type Scope = z.infer<typeof Scope>
 export const Key = z.object({
   id: z.string(),
   name: z.string(),
-  /** Hex of HMAC-SHA-256(pepper, secret); the pepper lives outside the Store. */
+  /** Hex of HMAC-SHA-256(k, secret); `k` is derived from the pepper, which lives outside the Store. */
   hash: z.string(),
   scopes: z.array(Scope),
   /** Models it may call; absent means all. */

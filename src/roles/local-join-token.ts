@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../base/clock.ts'
 import { hashSecret, makeKey } from '../base/key-format.ts'
-import { tables } from '../control/index.ts'
+import { keyPepper, tables } from '../control/index.ts'
 import type { Store } from '../store/index.ts'
 
 const TTL_MS = 60_000
@@ -16,7 +16,7 @@ export async function localJoinToken(
   const nowMs = systemClock.now()
   const token = {
     id,
-    hash: hashSecret(pepper, secret),
+    hash: hashSecret(keyPepper(pepper), secret),
     role,
     usesLeft: 1,
     createdAtMs: nowMs,

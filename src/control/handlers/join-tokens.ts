@@ -2,6 +2,7 @@ import { hashSecret, makeKey } from '../../base/key-format.ts'
 import type { JoinToken } from '../../domain/access.ts'
 import type { ControlContext } from '../context.ts'
 import type { Handlers } from '../http/handlers.ts'
+import { keyPepper } from '../machine-credentials.ts'
 import { tables } from '../records.ts'
 import { joinTokenObject, notFound } from '../views.ts'
 
@@ -25,7 +26,7 @@ export function joinTokenHandlers(context: ControlContext): JoinTokenHandlers {
       const nowMs = clock.now()
       const token: JoinToken = {
         id,
-        hash: hashSecret(pepper, secret),
+        hash: hashSecret(keyPepper(pepper), secret),
         role: body.role,
         usesLeft: body.uses,
         createdAtMs: nowMs,

@@ -5,7 +5,7 @@ import { parseKey, verifySecret } from '../../base/key-format.ts'
 import type { JoinToken } from '../../domain/access.ts'
 import type { ControlContext } from '../context.ts'
 import type { Handlers } from '../http/handlers.ts'
-import { agentCredential } from '../machine-credentials.ts'
+import { agentCredential, keyPepper } from '../machine-credentials.ts'
 import { newKey } from '../new-key.ts'
 import { tables } from '../records.ts'
 import type { Transaction } from '../transaction.ts'
@@ -19,6 +19,11 @@ const NO_HASH = '0'.repeat(64)
 const TOKEN_SEEN_WITHIN_MS = 1_000
 /** Most replicas that a change of agent can end in one transaction; each takes two of its ops. */
 const MOST_INHERITED = 40
+/**
+ * Keys of former registrations that a gateway's name keeps. Nothing tells a gateway that lost its directory from a
+ * second one of the same name (two on one host), whose view must not end with the first one's key.
+ */
+const GATEWAY_KEYS_KEPT = 7
 
 /** A machine joins: its token is checked and used up by the very transaction that makes its node and key. */
 export function registrationHandler(context: ControlContext): Pick<Handlers, 'register'> {
@@ -36,7 +41,9 @@ export function registrationHandler(context: ControlContext): Pick<Handlers, 're
         useToken(context, transaction, body)
         if (body.role === 'agent') joinNode(context, transaction, body)
         else joinGateway(transaction, body)
-        for (const id of machineKeysOf(cache, scope, body.name)) transaction.delete(tables.keys, id)
+        const kept = body.role === 'agent' ? 0 : GATEWAY_KEYS_KEPT
+        const former = machineKeysOf(cache, scope, body.name)
+        for (const id of former.slice(kept)) transaction.delete(tables.keys, id)
         transaction.put(tables.keys, key.id, key)
       })
       return {
@@ -63,7 +70,7 @@ function useToken(
   const parsed = parseKey(joinToken)
   if (parsed?.prefix !== 'yj') throw tokenNotGood()
   const token: JoinToken | undefined = cache.get(tables.joinTokens, parsed.id)?.value
-  const matches = verifySecret(pepper, parsed.secret, token?.hash ?? NO_HASH)
+  const matches = verifySecret(keyPepper(pepper), parsed.secret, token?.hash ?? NO_HASH)
   if (token === undefined || !matches || token.role !== role || !canJoin(token, clock.now())) {
     throw tokenNotGood()
   }

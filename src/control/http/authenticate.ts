@@ -2,6 +2,7 @@ import { YardError } from '../../base/errors.ts'
 import { parseKey, verifySecret } from '../../base/key-format.ts'
 import type { Principal } from '../../domain/access.ts'
 import type { ClusterCache } from '../cluster-cache.ts'
+import { keyPepper } from '../machine-credentials.ts'
 import { tables } from '../records.ts'
 
 /** Compared with when there is no such key, so that an unknown id takes as long as a wrong secret. */
@@ -25,7 +26,7 @@ export function authenticate(
   const parsed = parseKey(text)
   if (parsed?.prefix !== 'yk') throw notGood()
   const key = deps.cache.get(tables.keys, parsed.id)?.value
-  const matches = verifySecret(deps.pepper, parsed.secret, key?.hash ?? NO_HASH)
+  const matches = verifySecret(keyPepper(deps.pepper), parsed.secret, key?.hash ?? NO_HASH)
   if (key === undefined || !matches) throw notGood()
   if (key.expiresAtMs !== undefined && key.expiresAtMs <= deps.nowMs) {
     throw new YardError('unauthenticated', 'this key has expired', {
