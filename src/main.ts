@@ -2,7 +2,7 @@
 import { VERSION } from './base/version.ts'
 import { runYard } from './cli/run.ts'
 import { roleCommands } from './roles/commands.ts'
-import { processWorld } from './roles/process-world.ts'
+import { endProcess, processWorld } from './roles/process-world.ts'
 
 const argv = process.argv.slice(2)
 
@@ -11,5 +11,5 @@ if (argv[0] === 'engine' && argv.length > 1) {
   const { runEngine } = await import('./roles/engine.ts')
   process.exitCode = await runEngine(argv.slice(1))
 } else {
-  process.exitCode = await runYard(argv, { world: processWorld(), version: VERSION, more: roleCommands })
+  await endProcess(await runYard(argv, { world: processWorld(), version: VERSION, more: roleCommands }))
 }

@@ -35,11 +35,12 @@ export async function makeControl(deps: {
 }): Promise<ControlParts> {
   const { settings, dataDir, log } = deps
   const pepperFile = settings.text('pepper-file')
-  const pepper =
-    pepperFile === undefined ? await readOrMakeSecret(dataDir, 'pepper') : readPepper(resolve(pepperFile))
-  const serverId = (await readOrMakeSecret(dataDir, 'server-id')).slice(0, 16)
+  const givenPepper = pepperFile === undefined ? undefined : readPepper(resolve(pepperFile))
+  // First, because it locks the directory: of two that start at once, only one may make secrets.
   const store = await openStore(settings, dataDir, log)
   try {
+    const pepper = givenPepper ?? (await readOrMakeSecret(dataDir, 'pepper'))
+    const serverId = (await readOrMakeSecret(dataDir, 'server-id')).slice(0, 16)
     const adminKeyFile = join(dataDir, 'admin.key')
     const newAdminKey = await bootstrapAdminKey({ store, clock: systemClock, randomBytes, pepper })
     if (newAdminKey !== undefined) await writePrivateFile(adminKeyFile, `${newAdminKey}\n`)

@@ -34,6 +34,13 @@ export async function runDev(invocation: Invocation): Promise<number> {
   const { world } = invocation
   const settings = await readSettings(invocation, DEV_OPTIONS)
   const dataDir = dataDirOf(settings, world)
+  // A setting that makes no sense is told before anything is touched.
+  const [gatewayPort, controlPort, agentPort] = [
+    portOf(settings, 'gateway-port', 7_700),
+    portOf(settings, 'control-port', 7_701),
+    portOf(settings, 'agent-port', 7_702),
+  ]
+  const enginePorts = enginePortsOf(settings)
   await prepareDataDir(dataDir)
   await mkdir(join(dataDir, 'gateway'), { recursive: true, mode: 0o700 })
   const log = roleLog(settings, 'dev', join(dataDir, 'dev.log'))
@@ -41,15 +48,11 @@ export async function runDev(invocation: Invocation): Promise<number> {
   progress.show('starting')
 
   const late = { control: lateListener(), gateway: lateListener(), agent: lateListener() }
-  const open = (part: keyof typeof late, otherwise: number) =>
-    listen(
-      late[part].listener,
-      { host: HOST, port: portOf(settings, `${part}-port`, otherwise) },
-      { insecure: false, flag: `--${part}-port` },
-    )
-  const gatewayAt = await open('gateway', 7_700)
-  const controlAt = await open('control', 7_701)
-  const agentAt = await open('agent', 7_702)
+  const open = (part: keyof typeof late, port: number) =>
+    listen(late[part].listener, { host: HOST, port }, { insecure: false, flag: `--${part}-port` })
+  const gatewayAt = await open('gateway', gatewayPort)
+  const controlAt = await open('control', controlPort)
+  const agentAt = await open('agent', agentPort)
 
   const parts = await makeControl({ settings, dataDir, log, gatewayUrl: gatewayAt.url })
   const { app, store, pepper } = parts
@@ -69,7 +72,7 @@ export async function runDev(invocation: Invocation): Promise<number> {
     name,
     labels: {},
     agentUrl: () => agentAt.url,
-    enginePorts: enginePortsOf(settings),
+    enginePorts,
     allowCommand: true,
     joinToken: () => localJoinToken(store, pepper, 'agent'),
   })

@@ -31,6 +31,17 @@ export function processWorld(): World {
   }
 }
 
+/**
+ * Ends the process once everything written has left it. Without this, a role that failed half-way through its start
+ * would live on, because of the sockets that it has open by then.
+ */
+export async function endProcess(exitCode: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((written) => stream.write('', () => written()))
+  }
+  process.exit(exitCode)
+}
+
 function terminalOf(stream: NodeJS.WriteStream): Terminal {
   // A reader that has seen enough (`yard list | head`) is no fault of ours.
   stream.on('error', (error: NodeJS.ErrnoException) => {
