@@ -180,6 +180,22 @@ describe('yard load', () => {
     expect(fetch.calls).toEqual([])
   })
 
+  it.each([
+    ['footprint_unknown', 10, 'yard model delete tiny, then load it again with --memory'],
+    ['source_invalid', 1, 'it starts by itself'],
+    ['out_of_memory', 1, 'yard logs tiny'],
+  ])('tells what to do about %s', async (reason, code, hint) => {
+    const fetch = fakeServer({
+      'POST /api/v1/models/tiny/load': aModel('tiny', { phase: 'pending' }),
+      'GET /api/v1/models/tiny': aModel('tiny', { phase: 'failed', reason, message: 'the reason in words' }),
+      'GET /api/v1/replicas': list([]),
+    })
+    const { exitCode, stderr } = await runInProcess(['load', 'builtin:tiny'], { fetch })
+    expect(exitCode).toBe(code)
+    expect(stderr).toContain('error: the reason in words')
+    expect(stderr).toContain(hint)
+  })
+
   it('exits 10 with the table when nothing fits', async () => {
     const rejections = [
       {

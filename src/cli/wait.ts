@@ -1,7 +1,7 @@
 import type { Client } from '../api/client.ts'
 import type { ModelObject, ReplicaObject } from '../api/objects.ts'
 import { operations } from '../api/operations.ts'
-import { isYardError, YardError } from '../base/errors.ts'
+import { type ErrorCode, isYardError, YardError } from '../base/errors.ts'
 import type { GlobalValues } from './command.ts'
 import { rejectionTable } from './model-text.ts'
 import { Progress } from './progress.ts'
@@ -105,13 +105,30 @@ function failureOf(model: ModelObject, replicas: readonly ReplicaObject[]): Yard
   const lines = failure?.lastLines.slice(-12) ?? []
   const words =
     lines.length === 0 ? '' : `\nthe engine's last lines:\n${lines.map((line) => `  ${line}`).join('\n')}`
-  const code = model.status.reason?.startsWith('source') ? 'source_invalid' : 'engine_failed'
+  const { code, hint } = adviceFor(model)
   return new YardError(
     code,
     `${model.status.message ?? failure?.message ?? `"${model.name}" failed`}${words}`,
     {
       ...(model.status.reason === undefined ? {} : { reason: model.status.reason }),
-      hint: `see yard logs ${model.name} and yard events --for model/${model.name}`,
+      hint,
     },
   )
+}
+
+/** What to call a model's final failure, and what to do. Where its need or its files are at fault, no engine has run. */
+function adviceFor({ name, status }: ModelObject): { code: ErrorCode; hint: string } {
+  if (status.reason === 'footprint_unknown') {
+    return {
+      code: 'footprint_unknown',
+      hint: `yard model delete ${name}, then load it again with --memory (and --gpus)`,
+    }
+  }
+  if (status.reason?.startsWith('source')) {
+    return {
+      code: 'source_invalid',
+      hint: `put it right and it starts by itself within half a minute; to give up: yard model delete ${name}`,
+    }
+  }
+  return { code: 'engine_failed', hint: `see yard logs ${name} and yard events --for model/${name}` }
 }

@@ -245,7 +245,7 @@ function refuseStale(name: string, modRevision: number, resourceVersion: string)
 function otherTemplate(name: string): YardError {
   return new YardError('conflict', `"${name}" exists with another source, engine or settings`, {
     reason: 'template_differs',
-    hint: `yard load ${name} brings it back as it is; PUT /api/v1/models/${name} changes it; another --name keeps both`,
+    hint: `yard load ${name} brings it back as it is; PUT /api/v1/models/${name} changes it; another --name keeps both; yard model delete ${name} makes room for it`,
   })
 }
 
