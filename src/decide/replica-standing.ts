@@ -44,7 +44,9 @@ export function byAge(a: ReplicaView, b: ReplicaView): number {
 }
 
 /** Why it failed; an agent that gave no reason is believed to have had a passing one. */
-export function failureOf({ status }: ReplicaView): Pick<Failure, 'reason' | 'message' | 'retryable'> {
+export function failureOf({
+  status,
+}: ReplicaView): Pick<Failure, 'reason' | 'message' | 'retryable' | 'deviceFault'> {
   return (
     status?.failure ?? {
       reason: 'failed',
