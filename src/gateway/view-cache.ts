@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
+import { writePrivateFile } from '../base/private-file.ts'
 
 /** Where the last good view is kept, so that a gateway can start while its control plane is away. */
 export interface ViewCache {
@@ -19,19 +19,6 @@ export function fileViewCache(path: string): ViewCache {
         throw error
       }
     },
-    async write(text) {
-      const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
-      const file = await open(temporary, 'wx', 0o600)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-        await file.close()
-        await rename(temporary, path)
-      } catch (error) {
-        await file.close().catch(() => {})
-        await unlink(temporary).catch(() => {})
-        throw error
-      }
-    },
+    write: (text) => writePrivateFile(path, text),
   }
 }

@@ -7,11 +7,12 @@ import { systemClock } from '../base/clock.ts'
 import { YardError } from '../base/errors.ts'
 import type { Fetch } from '../base/fetch.ts'
 import type { Log } from '../base/log.ts'
+import { writePrivateFile } from '../base/private-file.ts'
 import { VERSION } from '../base/version.ts'
 import { bootstrapAdminKey, type ControlApp, createControlApp } from '../control/index.ts'
 import { openEmbeddedStore, openEtcdStore, type Store } from '../store/index.ts'
 import { consoleFiles } from './console-files.ts'
-import { readOrMakeSecret, writePrivateFile } from './data-dir.ts'
+import { readOrMakeSecret } from './data-dir.ts'
 import type { Settings } from './settings.ts'
 
 /** The control plane with its store, not yet running. */

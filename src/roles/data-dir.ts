@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { access, constants, mkdir, open, readFile, rename } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { access, constants, mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { errorText, YardError } from '../base/errors.ts'
+import { writePrivateFile } from '../base/private-file.ts'
 
 /** Makes a data directory (0700) and makes sure that we can write in it. Fault: `data_dir_unusable`. */
 export async function prepareDataDir(dir: string): Promise<void> {
@@ -14,21 +15,6 @@ export async function prepareDataDir(dir: string): Promise<void> {
       cause,
     })
   }
-}
-
-/** Writes a file that only its owner can read; after a crash it is whole, old or new. */
-export async function writePrivateFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  const dir = await open(dirname(path), 'r')
-  await dir.sync().finally(() => dir.close())
 }
 
 /** A secret kept in the data directory: made at the first start, read at each later one. Hex of 32 bytes. */

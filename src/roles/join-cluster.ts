@@ -5,7 +5,7 @@ import { backoffMs } from '../base/backoff.ts'
 import { systemClock } from '../base/clock.ts'
 import { errorText, isYardError, YardError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { writePrivateFile } from './data-dir.ts'
+import { writePrivateFile } from '../base/private-file.ts'
 import type { RemoteControl } from './remote-control.ts'
 
 export interface GatewayJoin {

@@ -1,6 +1,7 @@
-import { mkdir, open, readdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorText, isYardError, YardError } from '../base/errors.ts'
+import { syncDir } from '../base/private-file.ts'
 import { JOURNAL_FORMAT } from './journal-format.ts'
 
 /** Makes the directory, readable by this user only, and makes its making durable. */
@@ -8,16 +9,6 @@ export async function makeDir(dir: string): Promise<void> {
   const first = await mkdir(dir, { recursive: true, mode: 0o700 })
   if (first === undefined) return
   for (let made = dir; made.length >= first.length; made = dirname(made)) await syncDir(dirname(made))
-}
-
-/** Makes the names in a directory durable. */
-export async function syncDir(dir: string): Promise<void> {
-  const handle = await open(dir, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 /** A journal's file name holds its format and generation: `v1-000042.journal`. */

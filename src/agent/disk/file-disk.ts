@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { errorText, isYardError, YardError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { syncDir, writePrivateFile } from '../../base/private-file.ts'
 import { type AgentDisk, Identity, ReplicaRecord } from './agent-disk.ts'
 import { fileNameOf } from './file-name.ts'
-import { syncDir, writePrivateFile } from './private-file.ts'
 
 /** Of everything in the directory; a change that older agents can't read raises it. */
 const FORMAT = 1
