@@ -1,6 +1,6 @@
 import type { EngineArgs } from '../domain/model.ts'
+import { nearest } from '../domain/nearest.ts'
 import { DENIED_FLAGS, DENIED_PREFIXES } from './denied-flags.ts'
-import { nearest } from './nearest.ts'
 
 /** What the value of a flag may be. */
 export type FlagType =

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { YardError } from '../../base/errors.ts'
-import { nearest } from '../../base/nearest.ts'
+import { nearest } from '../../domain/nearest.ts'
 import { jsonErrorOffset, positionText } from './json-error.ts'
 import { knownFieldsAt } from './known-fields.ts'
 

@@ -13,3 +13,13 @@ it('finds nothing when nothing is near', () => {
   expect(nearest('x'.repeat(1_000_000), ['source'])).toBeUndefined()
   expect(nearest('a', [])).toBeUndefined()
 })
+
+it('finds a flag of an engine', () => {
+  const flags = ['max-model-len', 'max-num-seqs', 'gpu-memory-utilization', 'dtype']
+  expect(nearest('max-modle-len', flags)).toBe('max-model-len')
+  expect(nearest('dtpye', flags)).toBe('dtype')
+  expect(nearest('gpu-mem-utilization', flags)).toBe('gpu-memory-utilization')
+  expect(nearest('utilization', flags)).toBe('gpu-memory-utilization')
+  expect(nearest('zzzzzzzz', flags)).toBeUndefined()
+  expect(nearest('', flags)).toBeUndefined()
+})

@@ -1,16 +1,17 @@
 /**
- * The candidate that `text` was most likely meant to be, or undefined when none is near: at most two edits, and
- * no more than a third of the letters, ignoring case. For "did you mean".
+ * The candidate that `text` was most likely meant to be, or undefined when none is near: edits of up to a third of
+ * the letters, ignoring case, else one that `text` (of four letters or more) is a part of. For "did you mean".
  */
 export function nearest(text: string, candidates: readonly string[]): string | undefined {
   const wanted = text.toLowerCase()
   let best: { candidate: string; edits: number } | undefined
   for (const candidate of candidates) {
     const edits = editsBetween(wanted, candidate.toLowerCase())
-    const allowed = Math.min(2, Math.floor(Math.max(wanted.length, candidate.length) / 3))
+    const allowed = Math.floor(Math.max(wanted.length, candidate.length) / 3)
     if (edits <= allowed && (best === undefined || edits < best.edits)) best = { candidate, edits }
   }
-  return best?.candidate
+  if (best !== undefined || wanted.length < 4) return best?.candidate
+  return candidates.find((candidate) => candidate.toLowerCase().includes(wanted))
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that it takes; texts over 64 letters count as far. */
