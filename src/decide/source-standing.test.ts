@@ -72,6 +72,17 @@ describe('whyBlocked', () => {
   })
 })
 
+describe('whyBlocked by what was found', () => {
+  it('tells an adapter that is no model as an unusable source, not as a size to be stated', () => {
+    const estimate = { kind: 'unknown', reason: 'not_a_model', message: 'an adapter' } as const
+    expect(whyBlocked({ sources: [aSource({ a: FOUND })], readyNodes: ['a'], estimate })).toEqual({
+      reason: 'source_invalid',
+      message: 'an adapter',
+      final: true,
+    })
+  })
+})
+
 describe('sourcesOn', () => {
   it('is found where all are found, missing where one is not usable, and silent elsewhere', () => {
     const on = sourcesOn([aSource({ a: FOUND, b: FOUND, c: INVALID }), aSource({ a: FOUND, c: FOUND })])

@@ -56,7 +56,8 @@ export function lookingUntilMs(
  * Why no replica of a model can be made at all, or undefined when one can. In order:
  * 1. a source is on none of the nodes that report: `source_invalid` when one has it and can't use it,
  *    `source_missing` when none has it, `inspecting` while some have yet to look, `no_node` when there is none;
- * 2. the need is unknown: `footprint_unknown`.
+ * 2. what was found is no model: `source_invalid`;
+ * 3. the need is unknown: `footprint_unknown`.
  * `final` when waiting alone changes nothing.
  */
 export function whyBlocked(input: {
@@ -68,8 +69,10 @@ export function whyBlocked(input: {
     const why = whyNotFound(source, input.readyNodes)
     if (why) return why
   }
-  if (input.estimate.kind === 'footprint') return undefined
-  return { reason: 'footprint_unknown', message: input.estimate.message, final: true }
+  const { estimate } = input
+  if (estimate.kind === 'footprint') return undefined
+  const reason = estimate.reason === 'not_a_model' ? 'source_invalid' : 'footprint_unknown'
+  return { reason, message: estimate.message, final: true }
 }
 
 function whyNotFound(inspected: InspectedSource, readyNodes: readonly string[]): ModelView['blocked'] {
