@@ -22,10 +22,31 @@ export interface Live {
 }
 
 const REFRESH_MS = 2_000
+const READ_TIMEOUT_MS = 10_000
+const CHANGE_TIMEOUT_MS = 30_000
+
+/** The deadline of one change that a person asks for. */
+export function changeDeadline(): { readonly signal: AbortSignal } {
+  return { signal: AbortSignal.timeout(CHANGE_TIMEOUT_MS) }
+}
 
 /** A client of the control API on this page's own origin. */
 export function clientOf(key: string): Client {
   return createClient({ fetch: (request) => fetch(request), baseUrl: location.origin, token: () => key })
+}
+
+/** Whether a key may read the cluster; asked once, before anything else is. */
+export async function checkKey(
+  key: string,
+): Promise<'fine' | 'unauthenticated' | 'forbidden' | 'unreachable'> {
+  // A header can't carry any other character, so no key has one.
+  if (!/^[\x21-\x7e]+$/.test(key)) return 'unauthenticated'
+  try {
+    await clientOf(key).call(operations.listModels, {}, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) })
+    return 'fine'
+  } catch (error) {
+    return refusalOf(error) ?? 'unreachable'
+  }
 }
 
 /** Reads the cluster again and again while the page is visible; keeps the last good state. */
@@ -41,14 +62,13 @@ export function useLive(client: Client): Live {
     const stop = new AbortController()
     const read = async () => {
       try {
-        setState(await readCluster(client, stop.signal))
+        const deadline = AbortSignal.timeout(READ_TIMEOUT_MS)
+        setState(await readCluster(client, AbortSignal.any([stop.signal, deadline])))
         setStale(false)
       } catch (error) {
         if (stop.signal.aborted) return
-        if (isYardError(error, 'unauthenticated') || isYardError(error, 'forbidden')) {
-          setRefused(error.code as 'unauthenticated' | 'forbidden')
-          return
-        }
+        const refusal = refusalOf(error)
+        if (refusal !== undefined) return setRefused(refusal)
         setStale(true)
       }
       if (!stop.signal.aborted)
@@ -63,6 +83,11 @@ export function useLive(client: Client): Live {
   }, [client, turn])
 
   return { state, stale, refused, refresh }
+}
+
+function refusalOf(error: unknown): Live['refused'] {
+  if (isYardError(error, 'unauthenticated')) return 'unauthenticated'
+  return isYardError(error, 'forbidden') ? 'forbidden' : undefined
 }
 
 async function readCluster(client: Client, signal: AbortSignal): Promise<ClusterState> {

@@ -11,9 +11,7 @@ const LANGUAGE = 'yard.language'
 
 function App() {
   const [language, setLanguage] = useState<Language>(
-    () =>
-      (localStorage.getItem(LANGUAGE) as Language | null) ??
-      (navigator.language.startsWith('zh') ? 'zh' : 'en'),
+    () => languageOf(localStorage.getItem(LANGUAGE)) ?? (navigator.language.startsWith('zh') ? 'zh' : 'en'),
   )
   // The key lives as long as the tab: nothing of it stays on the machine.
   const [key, setKey] = useState(() => sessionStorage.getItem(KEY) ?? '')
@@ -22,9 +20,9 @@ function App() {
   const texts = TEXTS[language]
 
   useEffect(() => {
-    document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'
+    document.documentElement.lang = texts.locale
     localStorage.setItem(LANGUAGE, language)
-  }, [language])
+  }, [language, texts])
 
   const signIn = (given: string) => {
     sessionStorage.setItem(KEY, given)
@@ -44,7 +42,7 @@ function App() {
         <nav>
           <button
             type="button"
-            lang={language === 'zh' ? 'en' : 'zh-CN'}
+            lang={TEXTS[language === 'zh' ? 'en' : 'zh'].locale}
             onClick={() => setLanguage(language === 'zh' ? 'en' : 'zh')}
           >
             {texts.language}
@@ -65,6 +63,10 @@ function App() {
       </main>
     </>
   )
+}
+
+function languageOf(text: string | null): Language | undefined {
+  return text === 'en' || text === 'zh' ? text : undefined
 }
 
 const root = document.getElementById('root')

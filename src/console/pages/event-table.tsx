@@ -15,7 +15,9 @@ export function EventTable({ texts, events }: EventTableProps) {
       {events.length === 0 ? (
         <p className="quiet">{texts.noEvents}</p>
       ) : (
-        <div className="scroll tall">
+        // A region that scrolls must be reachable by keyboard.
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: as above.
+        <section className="scroll tall" aria-labelledby="events" tabIndex={0}>
           <table>
             <thead>
               <tr>
@@ -29,17 +31,23 @@ export function EventTable({ texts, events }: EventTableProps) {
             <tbody>
               {events.map((event) => (
                 <tr key={event.id} className={event.type}>
-                  <td>{ageText(Date.now() - event.atMs)}</td>
-                  <td>
+                  <td className="age" data-label={texts.age}>
+                    {ageText(Date.now() - event.atMs, texts.locale)}
+                  </td>
+                  <td data-label={texts.object}>
                     {event.object.kind}/{event.object.name}
                   </td>
-                  <td>{event.reason}</td>
-                  <td>{event.message}</td>
+                  <td data-label={texts.reason}>
+                    <span className="reason">{event.reason}</span>
+                  </td>
+                  <td data-label={texts.message} lang="en">
+                    {event.message}
+                  </td>
                 </tr>
               ))}
             </tbody>
           </table>
-        </div>
+        </section>
       )}
     </section>
   )

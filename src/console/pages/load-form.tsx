@@ -1,57 +1,45 @@
 import { useState } from 'react'
 import type { Client } from '../../api/client.ts'
 import { operations } from '../../api/operations.ts'
-import { errorText } from '../../base/errors.ts'
-import type { EngineName } from '../../domain/engine-name.ts'
+import { YardError } from '../../base/errors.ts'
 import type { ModelSpec } from '../../domain/model.ts'
-import { nameFrom } from '../../domain/names.ts'
-import { parseSource, type Source } from '../../domain/source.ts'
+import { parseSource } from '../../domain/source.ts'
+import { DEFAULT_ENGINE, nameOfSource } from '../../domain/source-defaults.ts'
+import type { Act } from '../act.ts'
+import { changeDeadline } from '../live.ts'
 import type { Texts } from '../texts.ts'
 
 interface LoadFormProps {
   readonly texts: Texts
   readonly client: Client
-  readonly onLoaded: () => void
+  readonly act: Act
 }
 
-const ENGINE_OF: Readonly<Record<Source['kind'], EngineName>> = {
-  builtin: 'llama',
-  file: 'llama',
-  hf: 'vllm',
-  sim: 'sim',
-  command: 'command',
-  external: 'external',
-}
-
-/** Loads a model by its source; shows the server's own words when it refuses. */
-export function LoadForm({ texts, client, onLoaded }: LoadFormProps) {
+/** Loads a model by its source. */
+export function LoadForm({ texts, client, act }: LoadFormProps) {
   const [source, setSource] = useState('')
   const [name, setName] = useState('')
-  const [problem, setProblem] = useState<string>()
-  const parsed = source === '' ? undefined : parseSource(source)
-  const suggested = nameFrom(source.replace(/^\w+:/, '')) ?? ''
+  const text = source.trim()
+  const parsed = parseSource(text)
+  const suggested = parsed.kind === 'invalid' ? undefined : nameOfSource(parsed)
+  const given = name.trim()
+  const chosen = given || suggested
+  const command = `yard load ${shellWord(text)}${given === '' ? '' : ` --name ${shellWord(given)}`}`
   const submit = async () => {
-    if (parsed === undefined) return
-    if (parsed.kind === 'invalid') return setProblem(parsed.message)
-    try {
-      await client.call(operations.loadModel, {
-        params: { name: name || suggested },
-        body: {
-          spec: {
-            ...DEFAULTS,
-            source,
-            engine: ENGINE_OF[parsed.kind],
-            ...(source === 'builtin:tiny-embed' ? { embeddings: true } : {}),
-          },
-        },
-      })
-      setSource('')
-      setName('')
-      setProblem(undefined)
-      onLoaded()
-    } catch (error) {
-      setProblem(errorText(error))
-    }
+    const accepted = await act(command, async () => {
+      if (parsed.kind === 'invalid') throw new YardError('usage', parsed.message)
+      if (chosen === undefined) throw new YardError('usage', texts.needsName)
+      const spec: ModelSpec = {
+        ...DEFAULTS,
+        source: text,
+        engine: DEFAULT_ENGINE[parsed.kind],
+        ...(text === 'builtin:tiny-embed' ? { embeddings: true } : {}),
+      }
+      await client.call(operations.loadModel, { params: { name: chosen }, body: { spec } }, changeDeadline())
+    })
+    if (!accepted) return
+    setSource('')
+    setName('')
   }
   return (
     <form
@@ -65,25 +53,34 @@ export function LoadForm({ texts, client, onLoaded }: LoadFormProps) {
         value={source}
         aria-label={texts.source}
         placeholder={texts.loadSource}
+        spellCheck={false}
+        autoCapitalize="none"
         onChange={(event) => setSource(event.target.value)}
       />
       <input
         value={name}
-        aria-label={texts.loadName}
-        placeholder={suggested || texts.loadName}
+        aria-label={texts.name}
+        placeholder={suggested ?? texts.name}
+        spellCheck={false}
+        autoCapitalize="none"
         onChange={(event) => setName(event.target.value)}
       />
-      <button type="submit" className="primary" disabled={source === ''}>
+      <button type="submit" className="primary" disabled={text === ''}>
         {texts.load}
       </button>
-      {source !== '' && (
+      {parsed.kind !== 'invalid' && (
         <p className="quiet">
-          {texts.command}: <code>{`yard load ${source}${name === '' ? '' : ` --name ${name}`}`}</code>
+          {texts.command}
+          <code>{command}</code>
         </p>
       )}
-      {problem !== undefined && <p role="alert">{problem}</p>}
     </form>
   )
+}
+
+/** One word of a POSIX shell. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }
 
 const DEFAULTS: Omit<ModelSpec, 'source' | 'engine'> = {

@@ -33,22 +33,24 @@ export function NodeTable({ texts, nodes }: NodeTableProps) {
               {nodes.map((node) => (
                 <tr key={node.name}>
                   <th scope="row">{node.name}</th>
-                  <td>
+                  <td data-label={texts.status}>
                     <span className={`phase ${node.ready ? 'ready' : 'failed'}`}>
-                      {node.ready ? texts.ready : texts.notReporting}
+                      {node.ready ? texts.phases.ready : texts.notReporting}
                     </span>
                     {node.node.cordoned && <span className="phase pending">{texts.cordoned}</span>}
                   </td>
-                  <td>
+                  <td data-label={texts.devices}>
                     {node.status?.devices.map((device) => `${device.kind}: ${device.model}`).join('; ')}
                   </td>
-                  <td>
+                  <td data-label={texts.memory}>
                     {node.status?.devices.map((device) => (
-                      <MemoryBar key={device.id} node={node} device={device} />
+                      <MemoryBar key={device.id} texts={texts} node={node} device={device} />
                     ))}
                   </td>
-                  <td>{node.placements.length}</td>
-                  <td>{ageText(Date.now() - node.node.registeredAtMs)}</td>
+                  <td data-label={texts.replicas}>{node.placements.length}</td>
+                  <td className="age" data-label={texts.age}>
+                    {ageText(Date.now() - node.node.registeredAtMs, texts.locale)}
+                  </td>
                 </tr>
               ))}
             </tbody>
@@ -59,7 +61,13 @@ export function NodeTable({ texts, nodes }: NodeTableProps) {
   )
 }
 
-function MemoryBar({ node, device }: { readonly node: NodeObject; readonly device: Device }) {
+interface MemoryBarProps {
+  readonly texts: Texts
+  readonly node: NodeObject
+  readonly device: Device
+}
+
+function MemoryBar({ texts, node, device }: MemoryBarProps) {
   const reserved = node.placements.reduce(
     (sum, placement) =>
       sum +
@@ -69,7 +77,12 @@ function MemoryBar({ node, device }: { readonly node: NodeObject; readonly devic
   )
   return (
     <div className="memory">
-      <meter min={0} max={device.memoryBytes || 1} value={reserved} aria-label={device.id} />
+      <meter
+        min={0}
+        max={device.memoryBytes || 1}
+        value={reserved}
+        aria-label={`${texts.memory} ${device.id}`}
+      />
       <span>
         {bytesText(reserved)} / {bytesText(device.memoryBytes)}
       </span>

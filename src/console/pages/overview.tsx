@@ -1,6 +1,7 @@
 import { useEffect } from 'react'
 import type { Client } from '../../api/client.ts'
-import { useLive } from '../live.ts'
+import type { ModelPhase } from '../../domain/model.ts'
+import { type ClusterState, useLive } from '../live.ts'
 import type { Texts } from '../texts.ts'
 import { EventTable } from './event-table.tsx'
 import { ModelTable } from './model-table.tsx'
@@ -20,34 +21,14 @@ export function Overview({ texts, client, onRefused }: OverviewProps) {
     if (refused !== undefined) onRefused(refused)
   }, [refused, onRefused])
 
-  if (state === undefined) return stale ? <p role="alert">{texts.offline}</p> : null
-  const attention = [
-    ...state.nodes.filter((node) => !node.ready).map((node) => `${node.name}: ${texts.notReporting}`),
-    ...state.models
-      .filter((model) => ['failed', 'degraded', 'pending'].includes(model.status.phase))
-      .map(
-        (model) =>
-          `${model.name}: ${model.status.phase}. ${model.status.message ?? model.status.reason ?? ''}`,
-      ),
-  ]
+  if (state === undefined)
+    return stale ? <p role="alert">{texts.unreachable}</p> : <p className="quiet">{texts.reading}</p>
   return (
     <>
-      {stale && (
-        <p role="status" className="banner">
-          {texts.offline}
-        </p>
-      )}
+      <div role="status">{stale && <p className="banner">{texts.offline}</p>}</div>
       <section className="card" aria-labelledby="attention">
         <h2 id="attention">{texts.attention}</h2>
-        {attention.length === 0 ? (
-          <p className="quiet">{texts.nothingWrong}</p>
-        ) : (
-          <ul>
-            {attention.map((line) => (
-              <li key={line}>{line}</li>
-            ))}
-          </ul>
-        )}
+        <Attention texts={texts} state={state} />
       </section>
       <ModelTable texts={texts} client={client} models={state.models} onChanged={refresh} />
       <NodeTable texts={texts} nodes={state.nodes} />
@@ -55,3 +36,30 @@ export function Overview({ texts, client, onRefused }: OverviewProps) {
     </>
   )
 }
+
+function Attention({ texts, state }: { readonly texts: Texts; readonly state: ClusterState }) {
+  const nodes = state.nodes.filter((node) => !node.ready)
+  const models = state.models.filter((model) => WORRYING.has(model.status.phase))
+  if (nodes.length + models.length === 0) return <p className="quiet">{texts.nothingWrong}</p>
+  return (
+    <ul>
+      {nodes.map(({ name }) => (
+        <li key={`node/${name}`}>
+          <strong>{name}</strong>
+          {texts.separator}
+          <span className="phase failed">{texts.notReporting}</span>
+        </li>
+      ))}
+      {models.map(({ name, status }) => (
+        <li key={`model/${name}`}>
+          <strong>{name}</strong>
+          {texts.separator}
+          <span className={`phase ${status.phase}`}>{texts.phases[status.phase]}</span>
+          <span lang="en">{status.message ?? status.reason}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+const WORRYING: ReadonlySet<ModelPhase> = new Set(['failed', 'degraded', 'pending'])
