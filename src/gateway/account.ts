@@ -14,6 +14,8 @@ export interface Stage {
   clientLeft(): void
   expire(nowMs: number): void
   cutOff(): void
+  /** There is a new view. Stages that have sent nothing anywhere need not care. */
+  viewChanged?(): void
 }
 
 /**
@@ -71,6 +73,10 @@ export class Account implements InFlight {
 
   cutOff(): void {
     if (!this.#over) this.stage?.cutOff()
+  }
+
+  viewChanged(): void {
+    if (!this.#over) this.stage?.viewChanged?.()
   }
 
   isOn(socket: Duplex): boolean {

@@ -77,6 +77,13 @@ export class Attempt implements UpstreamListener {
     else this.#fail(timeoutFailure(which), outcome)
   }
 
+  /** Nothing has gone to the client, and nothing is expected any more: as if the connection had broken. */
+  giveUp(message: string): void {
+    if (this.#committed) return
+    this.#call?.abort()
+    this.#fail(faultFailure({ kind: 'reset', message }), 'neutral')
+  }
+
   /** The gateway can't wait any longer for it to end. */
   cutOff(): void {
     this.#call?.abort()

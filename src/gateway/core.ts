@@ -19,6 +19,8 @@ import { WaitRoom } from './wait-room.ts'
 export interface InFlight extends Bounded {
   /** Ends it now, with an error that says so. */
   cutOff(): void
+  /** There is a new view. */
+  viewChanged(): void
   /** Its answer goes over this connection. */
   isOn(socket: Duplex): boolean
 }

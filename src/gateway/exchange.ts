@@ -98,6 +98,24 @@ export class Exchange implements AttemptOwner, Stage, Waiter {
     }
   }
 
+  /**
+   * Where the replica left the view and nothing came of it yet, another one is asked: its machine may be gone without
+   * a word, and then no answer and no error will ever come. When no other may be asked, its answer is still waited for.
+   */
+  viewChanged(): void {
+    const attempt = this.#attempt
+    if (attempt === undefined || (this.#phase !== 'connecting' && this.#phase !== 'waiting')) return
+    if (this.#core.index?.targets.has(attempt.replica) !== false) return
+    if (this.#decide(attempt.replica).kind !== 'send') return
+    const { replica } = attempt
+    const tries = [
+      ...(this.#records ?? []),
+      { replica, end: { kind: 'reset' }, outputForwarded: false } as const,
+    ]
+    const leftMs = this.#account.totalAtMs - this.#core.clock.monotonicMs()
+    if (retry(tries, leftMs, this.#core.recent).kind === 'again') attempt.giveUp('the replica left the view')
+  }
+
   expire(nowMs: number): void {
     const isTotal = nowMs >= this.#account.totalAtMs
     switch (this.#phase) {
@@ -222,8 +240,9 @@ export class Exchange implements AttemptOwner, Stage, Waiter {
     account.settle('failed', 200, reason)
   }
 
-  #decide(): RouteDecision {
-    const avoid = this.#records === undefined ? NONE : this.#records.map(({ replica }) => replica)
+  #decide(alsoAvoid?: string): RouteDecision {
+    const tried = this.#records === undefined ? NONE : this.#records.map(({ replica }) => replica)
+    const avoid = alsoAvoid === undefined ? tried : [...tried, alsoAvoid]
     return chooseEndpoint({ model: this.name, avoid }, this.#core.routing, this.#core.random)
   }
 

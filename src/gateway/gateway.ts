@@ -83,6 +83,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     if (confirmed) core.viewConfirmedAtMs = deps.clock.monotonicMs()
     core.metrics.prune(core.index.names)
     core.loads.prune(core.index.targets)
+    for (const request of core.inFlight.all()) request.viewChanged()
     core.waitRoom.wake()
   }
   const listener = (request: IncomingMessage, response: ServerResponse): void =>

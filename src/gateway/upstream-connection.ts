@@ -54,6 +54,8 @@ export class Connection {
     })
     this.#socket = target.tls ? this.#connectTls(target) : this.#connect(target)
     this.#socket.setNoDelay(true)
+    // An answer may take long to begin; a machine that is gone without a word must not look like one at work.
+    this.#socket.setKeepAlive(true, PROBE_AFTER_MS)
     this.#socket.on('end', () => this.#onHangUp())
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#lose(faultOf(error, this.#connected)))
     this.#socket.on('close', () => this.#lose({ kind: 'reset', message: 'the connection closed' }))
@@ -162,6 +164,8 @@ export class Connection {
 }
 
 const ONE_WRITE_BYTES = 16 * 1024
+/** Silence after which the other machine is asked whether it is there; it is given up after ten seconds more of it. */
+const PROBE_AFTER_MS = 15_000
 
 function faultOf(error: NodeJS.ErrnoException, connected: boolean): UpstreamFault {
   const message = error.code ?? error.message
