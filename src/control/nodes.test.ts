@@ -234,6 +234,24 @@ describe('a node that is lost', () => {
     expect((await world.replicas('m')).map((item) => item.name).sort()).toEqual(before)
   })
 
+  it('keeps its endpoints from the first moment when most nodes vanish within one beat', async () => {
+    await using world = await openControlWorld()
+    const agents = [await world.agent('n1'), await world.agent('n2')]
+    await ready(world, agents, 2)
+    const [n1, n2] = agents
+    n1!.beating = false
+    const apartMs = world.clock.now() + 2_000
+    await workUntil(world, [n2!], 'most of a beat', () => world.clock.now() > apartMs)
+    n2!.beating = false
+    const counts = new Set<number>()
+    for (let step = 0; step < 160; step++) {
+      await world.clock.advance(250)
+      counts.add((await world.call('listEndpoints')).items.length)
+    }
+    expect((await world.call('listNodes')).items.map((node) => node.ready)).toEqual([false, false])
+    expect([...counts]).toEqual([2])
+  })
+
   it('gets the time of a lease from a leader that has just begun', async () => {
     await using world = await openControlWorld()
     const agents = [await world.agent('n1'), await world.agent('n2')]

@@ -1,6 +1,6 @@
 import { sameJson } from '../../base/canonical-json.ts'
 import { endpointOf } from '../../decide/endpoint-of.ts'
-import { lostSinceMs, suspectsSelf } from '../cluster-state.ts'
+import { lostSinceMs, mayNotEvict } from '../cluster-state.ts'
 import { modelKnowledge } from '../model-facts.ts'
 import { tables } from '../records.ts'
 import { placementsOn } from '../views.ts'
@@ -13,7 +13,7 @@ const OF_REPLICA: readonly string[] = [
   tables.replicaStatus.kind,
   tables.endpoints.kind,
 ]
-const OF_NODE: readonly string[] = [tables.nodes.kind, tables.nodeLeases.kind, tables.nodeConditions.kind]
+const OF_SUSPICION: readonly string[] = [tables.nodeLeases.kind, tables.nodeConditions.kind]
 
 /** Keeps the endpoint of each replica what `endpointOf` says. */
 export function endpointLoop({ cache, committer, term }: LoopContext): Loop {
@@ -31,9 +31,10 @@ export function endpointLoop({ cache, committer, term }: LoopContext): Loop {
       ...(placement === undefined ? {} : { placement }),
       ...(status === undefined ? {} : { status }),
       ...(node === undefined ? {} : { agentUrl: node.agentUrl }),
-      // On suspicion of ourselves nothing is taken away: gateways find out which engines answer.
+      // On suspicion of ourselves nothing is taken away: gateways find out which engines answer. The first of nodes
+      // that vanish together is noted as lost while the others are only silent.
       routed: cache.get(tables.endpoints, name) !== undefined,
-      nodeAlive: node !== undefined && (lostSinceMs(cache, node.name) === undefined || suspectsSelf(cache)),
+      nodeAlive: node !== undefined && (lostSinceMs(cache, node.name) === undefined || mayNotEvict(cache)),
     })
   }
 
@@ -46,9 +47,9 @@ export function endpointLoop({ cache, committer, term }: LoopContext): Loop {
 
     keysOf: ({ kind, name }) => {
       if (OF_REPLICA.includes(kind)) return [name]
-      // One more lost node may make us suspect ourselves, which concerns the replicas of all of them.
-      if (kind === tables.nodeConditions.kind) return cache.all(tables.placements).map((row) => row.name)
-      if (OF_NODE.includes(kind)) return placementsOn(cache, name).map((row) => row.name)
+      // One more silent node may make us suspect ourselves, which concerns the replicas of all of them.
+      if (OF_SUSPICION.includes(kind)) return cache.all(tables.placements).map((row) => row.name)
+      if (kind === tables.nodes.kind) return placementsOn(cache, name).map((row) => row.name)
       if (kind === tables.sources.kind) return cache.all(tables.replicas).map((row) => row.name)
       return []
     },
