@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { MetricRegistry } from './metric-registry.ts'
+import { MetricRegistry, sampleLine } from './metric-registry.ts'
 
 it('writes counters, gauges and histograms as Prometheus text', () => {
   const registry = new MetricRegistry({
@@ -37,4 +37,10 @@ it('does not grow without bound when a label turns out to have endless values', 
   const lines = registry.text().split('\n')
   expect(lines.length).toBeLessThan(2_010)
   expect(lines).toContain('yard_test_total{name="other"} 3000')
+})
+
+it('spells numbers that JSON does not know as Prometheus does', () => {
+  expect(sampleLine('a', {}, Number.POSITIVE_INFINITY)).toBe('a +Inf\n')
+  expect(sampleLine('a', {}, Number.NEGATIVE_INFINITY)).toBe('a -Inf\n')
+  expect(sampleLine('a', { b: 'c"\n\\' }, Number.NaN)).toBe('a{b="c\\"\\n\\\\"} NaN\n')
 })

@@ -71,7 +71,7 @@ export class MetricRegistry<Name extends string> {
 
   #gaugeLines(name: Name): string {
     const samples = this.#gauges.get(name)?.() ?? []
-    return samples.map(({ labels, value }) => line(name, labels ?? {}, value)).join('')
+    return samples.map(({ labels, value }) => sampleLine(name, labels ?? {}, value)).join('')
   }
 
   #seriesLines(name: Name): string {
@@ -79,16 +79,16 @@ export class MetricRegistry<Name extends string> {
     let text = ''
     for (const { labels, value, counts, observations } of this.#series.get(name)?.values() ?? []) {
       if (kind !== 'histogram') {
-        text += line(name, labels, value)
+        text += sampleLine(name, labels, value)
         continue
       }
       let below = 0
       buckets.forEach((bound, at) => {
         below += counts[at] ?? 0
-        text += line(`${name}_bucket`, { ...labels, le: String(bound) }, below)
+        text += sampleLine(`${name}_bucket`, { ...labels, le: String(bound) }, below)
       })
-      text += line(`${name}_bucket`, { ...labels, le: '+Inf' }, observations)
-      text += line(`${name}_sum`, labels, value) + line(`${name}_count`, labels, observations)
+      text += sampleLine(`${name}_bucket`, { ...labels, le: '+Inf' }, observations)
+      text += sampleLine(`${name}_sum`, labels, value) + sampleLine(`${name}_count`, labels, observations)
     }
     return text
   }
@@ -114,8 +114,13 @@ export class MetricRegistry<Name extends string> {
   }
 }
 
-function line(name: string, labels: MetricLabels, value: number): string {
-  return `${name}${labelText(labels)} ${value}\n`
+/** One sample as a line of Prometheus text. */
+export function sampleLine(name: string, labels: MetricLabels, value: number): string {
+  return `${name}${labelText(labels)} ${Number.isFinite(value) ? value : valueText(value)}\n`
+}
+
+function valueText(value: number): string {
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'
 }
 
 function labelText(labels: MetricLabels): string {

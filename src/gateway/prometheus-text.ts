@@ -1,3 +1,4 @@
+import { type MetricLabels, sampleLine } from '../base/metric-registry.ts'
 import type { Histogram } from './histogram.ts'
 
 /** Writes the Prometheus text format, version 0.0.4. */
@@ -10,8 +11,8 @@ export class PrometheusText {
     this.text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
   }
 
-  sample(labels: Readonly<Record<string, string>>, value: number, suffix = ''): void {
-    this.text += `${this.#name}${suffix}${labelsOf(labels)} ${value === Number.POSITIVE_INFINITY ? '+Inf' : value}\n`
+  sample(labels: MetricLabels, value: number, suffix = ''): void {
+    this.text += sampleLine(this.#name + suffix, labels, value)
   }
 
   single(name: string, type: 'counter' | 'gauge', help: string, value: number): void {
@@ -48,13 +49,4 @@ export class PrometheusText {
       this.sample(labels, total, '_count')
     }
   }
-}
-
-function labelsOf(labels: Readonly<Record<string, string>>): string {
-  const parts = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)
-  return parts.length === 0 ? '' : `{${parts.join(',')}}`
-}
-
-function escaped(value: string): string {
-  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
 }
