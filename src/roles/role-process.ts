@@ -1,14 +1,15 @@
-import { createWriteStream } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { YardError } from '../base/errors.ts'
+import { batchLines } from '../base/line-batch.ts'
 import { jsonLog, type Log, type LogLevel } from '../base/log.ts'
 import { defaultDataDir } from '../cli/connection.ts'
 import type { World } from '../cli/world.ts'
 import { nameFrom } from '../domain/names.ts'
 import type { PortRange } from '../domain/node.ts'
 import type { Tls } from './listen.ts'
+import { openLogFile } from './log-file.ts'
 import type { Settings } from './settings.ts'
 
 export const ENGINE_PORTS: PortRange = { first: 20_000, last: 29_999 }
@@ -18,14 +19,16 @@ export function dataDirOf(settings: Settings, world: World): string {
   return resolve(settings.text('data-dir') ?? defaultDataDir(world))
 }
 
-/** A log on stderr, or in a file that is appended to. */
+/** A log on stderr, or in a file that is appended to. Lines are gathered for a moment, and written before the end. */
 export function roleLog(settings: Settings, part: string, file?: string): Log {
   const level = settings.text('log-level') ?? 'info'
   if (!['debug', 'info', 'warn', 'error'].includes(level)) {
     throw new YardError('usage', `--log-level takes debug, info, warn or error, not "${level}"`)
   }
-  const stream = file === undefined ? process.stderr : createWriteStream(file, { flags: 'a', mode: 0o600 })
-  return jsonLog((line) => void stream.write(line), systemClock, { part, level: level as LogLevel })
+  const sink = file === undefined ? process.stderr : openLogFile(file)
+  const lines = batchLines((bytes) => void sink.write(bytes), systemClock)
+  process.once('exit', () => lines.flush())
+  return jsonLog((line) => lines.write(line), systemClock, { part, level: level as LogLevel })
 }
 
 /** A port of this machine, 0 for any free one. */
