@@ -12,7 +12,7 @@ export interface Log {
   info(event: string, fields?: LogFields): void
   warn(event: string, fields?: LogFields): void
   error(event: string, fields?: LogFields): void
-  /** A log whose lines all carry `fields`. */
+  /** A log whose lines all carry `fields`; `part` among them takes the place of the log's own. */
   with(fields: LogFields): Log
 }
 
@@ -38,8 +38,9 @@ export function jsonLog(
   }
   const make = (base: LogFields): Log => {
     // Written once: spreading all fields into one object for each line doubles its cost.
-    const part = JSON.stringify(options.part)
-    const always = membersOf(base)
+    const { part: partName = options.part, ...rest } = base
+    const part = JSON.stringify(partName)
+    const always = membersOf(rest)
     const emit = (level: LogLevel, event: string, fields: LogFields = {}) => {
       if (RANK[level] < least) return
       write(
