@@ -5,6 +5,7 @@ import type { Assignment } from '../domain/replica.ts'
 import type { HttpResult } from '../engines/engine.ts'
 import { anAgentWorld, anAssignment, HEALTHY } from './agent.testing.ts'
 import type { ProbeReading } from './devices/device-probe.ts'
+import type { SpawnAsk } from './processes/spawner.ts'
 
 const REPLICA = 'tiny-1f3a9c20-a'
 const PORT = 20_000
@@ -515,6 +516,29 @@ describe('an agent that comes after another', () => {
     world.startAgent()
     await world.until(() => world.control.status()?.failure?.reason === 'node_restarted')
     await world.until(() => world.control.status()?.phase === 'ready')
+  })
+
+  test('does not leave running what is wanted no more by the time that it has been started again', async () => {
+    const world = anAgentWorld()
+    const { clock, control, machine } = world
+    control.want([anAssignment()])
+    await world.until(() => control.status()?.phase === 'ready')
+    world.crashAgent()
+    machine.living[0]!.end({})
+    machine.bootId = 'boot-2'
+    control.want([])
+    const later = async <Result>(delayMs: number, work: () => Promise<Result>) => {
+      await clock.sleep(delayMs)
+      return work()
+    }
+    const spawn = (ask: SpawnAsk) => later(50, () => machine.spawner.spawn(ask))
+    world.startAgent({
+      control: { fetch: (request) => later(8, () => control.fetch(request)), baseUrl: 'http://control' },
+      spawner: { ...machine.spawner, spawn },
+    })
+    await clock.advance(20_000)
+    expect(machine.living).toEqual([])
+    expect(control.beats.at(-1)?.replicas).toEqual([])
   })
 
   test('goes on with a drain and with a stop', async () => {

@@ -58,6 +58,8 @@ export async function adoptReplica(
     state.phase = 'idle'
     return undefined
   }
+  // Until it is judged, nothing else may begin: a start would be taken for ended when the judgement comes.
+  state.alive = true
   return (signal) => endedUnseen(context, run, signal)
 }
 

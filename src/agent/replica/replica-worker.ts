@@ -147,6 +147,8 @@ export function createReplicaWorker(from: Assignment | ReplicaRecord, deps: Repl
     async forget() {
       detached.abort()
       await endTask()
+      // Whoever forgets an engine that runs leaves one that nobody will ever end.
+      if (state.run && state.alive) await context.endProcesses(state.run, KILL, new AbortController().signal)
       await deps.disk.removeRecord(state.assignment.replica)
     },
   }
