@@ -48,6 +48,8 @@ export class SimMachine {
   /** Ports that strangers listen on. */
   readonly foreignPorts = new Set<number>()
   readonly brokenDevices = new Set<string>()
+  /** The agent dies the moment that it has next started an engine, before it knows. */
+  agentDiesAtStart = false
   up = true
   readonly #deps: MachineDeps
   readonly #records = new Map<string, string>()
@@ -157,6 +159,8 @@ export class SimMachine {
         spawn: (ask) =>
           act(20, () => {
             const process = this.#start(ask)
+            if (this.agentDiesAtStart) agent.kill()
+            this.agentDiesAtStart = false
             const exited = new Promise<Exit>((resolve) => this.#exits.set(process, resolve))
             if (!process.alive) this.#exits.get(process)?.({ code: 1 })
             const seen = exited.then(async (exit) => {

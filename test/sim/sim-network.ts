@@ -38,7 +38,9 @@ export function networkFetch(deps: {
   const { clock, random, client, link } = deps
   const byTurns = random() < 0.5
   let turn = 0
-  return async (request) => {
+  // A Request that nobody holds is collected, and its signal with it: then it never learns that its caller gave up.
+  const held = new Set<Request>()
+  const send: Fetch = async (request) => {
     await client.gate()
     const isBeat = request.url.endsWith('/heartbeat')
     await clock.sleep(1 + random() * link.mostMs)
@@ -55,6 +57,14 @@ export function networkFetch(deps: {
     if (link.fromControl === 'lost') return lost(request.signal)
     await client.gate()
     return response
+  }
+  return async (request) => {
+    held.add(request)
+    try {
+      return await send(request)
+    } finally {
+      held.delete(request)
+    }
   }
 }
 

@@ -75,6 +75,7 @@ export class SimScript {
     for (const node of nodes) {
       Object.assign(node.link, { toControl: 'up', fromControl: 'up', beats: 'up', mostMs: 5 })
       node.agent.killAfter(Number.POSITIVE_INFINITY)
+      node.machine.agentDiesAtStart = false
       node.machine.brokenDevices.clear()
       node.machine.foreignPorts.clear()
       for (const engine of node.machine.living) engine.hung = false
@@ -273,10 +274,13 @@ export class SimScript {
     const node = this.#pick(this.#cluster.nodes)
     if (!node.agent.running) return
     this.#cluster.diary.note(`FAULT ${node.name} agent is killed`)
-    // Half of the time in the middle of whatever it does next.
-    if (this.#random() < 0.5) node.agent.kill()
-    else node.agent.killAfter(this.#between(0, 12))
+    // Now, in the middle of whatever it does next, or between an engine's start and its record.
+    const when = this.#random()
+    if (when < 0.4) node.agent.kill()
+    else if (when < 0.7) node.agent.killAfter(this.#between(0, 12))
+    else node.machine.agentDiesAtStart = true
     this.#later(500, 60_000, () => {
+      node.machine.agentDiesAtStart = false
       node.agent.kill()
       if (node.machine.up) this.#bringBack(node)
     })
