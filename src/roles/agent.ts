@@ -1,6 +1,7 @@
 import type { Invocation } from '../cli/command.ts'
 import { parsePairs } from '../cli/units.ts'
 import { makeAgent } from './agent-parts.ts'
+import { checkAgentUrl } from './agent-url.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { listen, parseListen } from './listen.ts'
 import { readJoinToken, remoteControl } from './remote-control.ts'
@@ -16,9 +17,11 @@ export async function runAgentRole(invocation: Invocation): Promise<number> {
   const settings = await readSettings(invocation, AGENT_OPTIONS)
   const control = remoteControl(settings)
   const log = roleLog(settings, 'agent')
+  const at = parseListen(settings.text('listen') ?? '127.0.0.1:7702', '--listen')
+  const advertised = settings.text('advertise')?.replace(/\/+$/, '')
+  checkAgentUrl({ server: control.baseUrl, listen: at, advertised })
   const dataDir = dataDirOf(settings, invocation.world)
   await prepareDataDir(dataDir)
-  const advertised = settings.text('advertise')?.replace(/\/+$/, '')
   let url = advertised ?? ''
   const { agent, close } = await makeAgent({
     control,
@@ -31,15 +34,11 @@ export async function runAgentRole(invocation: Invocation): Promise<number> {
     allowCommand: settings.flag('allow-command'),
     joinToken: () => readJoinToken(settings),
   })
-  const listening = await listen(
-    agent.listener,
-    parseListen(settings.text('listen') ?? '127.0.0.1:7702', '--listen'),
-    {
-      ...tlsOf(settings),
-      insecure: settings.flag('insecure'),
-      flag: '--listen',
-    },
-  )
+  const listening = await listen(agent.listener, at, {
+    ...tlsOf(settings),
+    insecure: settings.flag('insecure'),
+    flag: '--listen',
+  })
   if (advertised === undefined) url = listening.url
   log.info('agent_listening', { url: listening.url, advertised: url })
   const stop = new AbortController()

@@ -34,7 +34,10 @@ export const roleCommands: readonly Command[] = [
     summary: 'Run a node: its devices serve what the control plane places there',
     options: AGENT_OPTIONS,
     examples: [
-      { line: 'yard agent --server https://10.0.0.5:7701 --join-token-file token', does: 'join and serve' },
+      {
+        line: 'yard agent --server https://10.0.0.5:7701 --join-token-file token --listen 10.0.0.7:7702 --tls-cert-file c.pem --tls-key-file k.pem',
+        does: 'join and serve',
+      },
     ],
     run: async (invocation) => (await import('./agent.ts')).runAgentRole(invocation),
   },

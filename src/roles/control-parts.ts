@@ -33,6 +33,7 @@ export async function makeControl(deps: {
   dataDir: string
   log: Log
   gatewayUrl: string | undefined
+  allowedHosts: readonly string[] | undefined
 }): Promise<ControlParts> {
   const { settings, dataDir, log } = deps
   const pepperFile = settings.text('pepper-file')
@@ -56,6 +57,7 @@ export async function makeControl(deps: {
       version: VERSION,
       serverId,
       ...optional('gatewayUrl', deps.gatewayUrl),
+      ...optional('allowedHosts', deps.allowedHosts),
     })
     const files = await consoleFiles(fileURLToPath(new URL('../console', import.meta.url)))
     const listener = getRequestListener(async (request) => files(request) ?? app.fetch(request), {

@@ -10,6 +10,7 @@ import { Progress } from '../cli/progress.ts'
 import { tables } from '../control/index.ts'
 import type { Store } from '../store/index.ts'
 import { makeAgent } from './agent-parts.ts'
+import { allowedHosts } from './allowed-hosts.ts'
 import { makeControl } from './control-parts.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { loadFirstModel } from './first-model.ts'
@@ -55,7 +56,13 @@ export async function runDev(invocation: Invocation): Promise<number> {
   const controlAt = await open('control', controlPort)
   const agentAt = await open('agent', agentPort)
 
-  const parts = await makeControl({ settings, dataDir, log, gatewayUrl: gatewayAt.url })
+  const parts = await makeControl({
+    settings,
+    dataDir,
+    log,
+    gatewayUrl: gatewayAt.url,
+    allowedHosts: allowedHosts({ host: HOST, port: controlAt.port }),
+  })
   const { app, store, pepper } = parts
   const control = { baseUrl: controlAt.url, fetch: app.fetch }
   const stop = new AbortController()

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { YardError } from '../base/errors.ts'
+import { errorText, YardError } from '../base/errors.ts'
 
 export interface ListenAt {
   readonly host: string
@@ -41,12 +41,7 @@ export async function listen(
       },
     )
   }
-  const server = options.tls
-    ? createTlsServer(
-        { cert: readFileSync(options.tls.certFile), key: readFileSync(options.tls.keyFile) },
-        listener,
-      )
-    : createServer(listener)
+  const server = options.tls ? tlsServer(options.tls, listener) : createServer(PROBES, listener)
   // Longer than a load balancer's idle limit, so that it never reuses a connection that we are just closing.
   server.keepAliveTimeout = 75_000
   // Generations may take as long as they take; the gateway and the control API bound their own bodies.
@@ -68,6 +63,33 @@ export async function listen(
         server.close(() => resolve())
         server.closeIdleConnections()
       }),
+  }
+}
+
+/** A client that is gone without a word must not keep an engine at work: after this silence it is asked. */
+const PROBES = { keepAlive: true, keepAliveInitialDelay: 15_000 } as const
+const HANDSHAKE_MS = 10_000
+
+function tlsServer(
+  { certFile, keyFile }: Tls,
+  listener: RequestListener,
+): ReturnType<typeof createTlsServer> {
+  const pem = { cert: readPem(certFile, '--tls-cert-file'), key: readPem(keyFile, '--tls-key-file') }
+  try {
+    return createTlsServer({ ...pem, ...PROBES, handshakeTimeout: HANDSHAKE_MS }, listener)
+  } catch (cause) {
+    throw new YardError('usage', `${certFile} and ${keyFile} are no certificate and its key`, {
+      hint: `both are PEM files, and the key is the one that the certificate was made for (${errorText(cause)})`,
+      cause,
+    })
+  }
+}
+
+function readPem(path: string, flag: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    throw new YardError('usage', `${flag}: ${path} can't be read (${errorText(cause)})`, { cause })
   }
 }
 

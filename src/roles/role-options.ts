@@ -34,6 +34,10 @@ export const SERVER_OPTIONS: readonly Option[] = [
   { flags: '--no-gateway', summary: 'control only' },
   { flags: '--gateway-url <url>', summary: 'where clients reach the gateways, as told to them' },
   {
+    flags: '--allowed-hosts <names>',
+    summary: 'names by which browsers may call control, beside its own (comma-separated; behind a proxy)',
+  },
+  {
     flags: '--etcd-endpoints <urls>',
     summary: 'keep state in this etcd (comma-separated) instead of the data directory',
   },

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Invocation } from '../cli/command.ts'
+import { allowedHosts } from './allowed-hosts.ts'
 import { makeControl } from './control-parts.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { makeGateway } from './gateway-parts.ts'
@@ -12,6 +13,7 @@ import { SERVER_OPTIONS } from './role-options.ts'
 import { dataDirOf, machineName, onStopSignals, roleLog, tlsOf } from './role-process.ts'
 import { readSettings, type Settings } from './settings.ts'
 
+const CONTROL_AT = '127.0.0.1:7701'
 const DRAIN = { graceMs: 1_000, deadlineMs: 30_000 }
 
 /** `yard server`: the control plane, and a gateway beside it unless `--no-gateway`. */
@@ -29,15 +31,20 @@ export async function runServer(invocation: Invocation): Promise<number> {
 
   const lateControl = lateListener()
   const lateGateway = lateListener()
-  const controlAt = await open(lateControl, 'listen', '127.0.0.1:7701')
+  const controlAt = await open(lateControl, 'listen', CONTROL_AT)
   const gatewayAt = settings.flag('gateway')
     ? await open(lateGateway, 'gateway-listen', '127.0.0.1:7700')
     : undefined
+  const gatewayUrl = settings.text('gateway-url') ?? gatewayAt?.url
   const { app, store, pepper, listener, newAdminKey, adminKeyFile } = await makeControl({
     settings,
     dataDir,
     log,
-    gatewayUrl: settings.text('gateway-url') ?? gatewayAt?.url,
+    gatewayUrl,
+    allowedHosts: allowedHosts(addressOf(settings, 'listen', CONTROL_AT), {
+      gatewayUrl,
+      names: settings.all('allowed-hosts'),
+    }),
   })
   const stop = new AbortController()
   const running = app.run(stop.signal)
