@@ -30,9 +30,12 @@ export const ModelWrite = z.strictObject({
 
 export const ModelCreate = ModelWrite.omit({ resourceVersion: true }).extend({ name: Name })
 
-/** `spec` absent: load again what is known under this name. */
+/**
+ * `spec` absent: load again what is known under this name. The count is `replicas`, else the spec's, else what the
+ * model has or had before it was unloaded, else 1.
+ */
 export const ModelLoad = z.strictObject({
-  spec: ModelSpec.optional(),
+  spec: ModelSpec.extend({ replicas: ModelSpec.shape.replicas.unwrap().optional() }).optional(),
   labels: Labels.optional(),
   replicas: z.number().int().min(1).max(1000).optional(),
 })

@@ -41,7 +41,15 @@ export async function specOf(
     )
   }
   const labels = parsePairs(many(options, 'label'), '--label')
-  return { name, body: { spec: spec.data, ...(Object.keys(labels).length === 0 ? {} : { labels }) } }
+  // A count that nobody asked for must not scale a model that is loaded already.
+  const { replicas: _, ...asked } = spec.data
+  return {
+    name,
+    body: {
+      spec: one(options, 'replicas') === undefined ? asked : spec.data,
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    },
+  }
 }
 
 /** A path that a person typed (`./x.gguf`, `/x.gguf`, `file:x.gguf`) as a `file:` source. */

@@ -70,6 +70,8 @@ export const Model = z.object({
   generation: z.number().int().positive(),
   createdAtMs: z.number(),
   spec: ModelSpec,
+  /** How many replicas it had when it was unloaded, so that loading it again brings it back as it was. */
+  unloadedReplicas: z.number().int().positive().optional(),
   /** Set once deletion was asked for; the record goes when the last replica has. */
   deletedAtMs: z.number().optional(),
 })

@@ -5,6 +5,8 @@ import { accessSync, constants } from 'node:fs'
 const PROGRAMS = [
   { path: '/usr/bin/etcd', package: 'etcd-server' },
   { path: '/usr/bin/etcdctl', package: 'etcd-client' },
+  { path: '/usr/bin/chromium', package: 'chromium' },
+  { path: '/sbin/ip', package: 'iproute2' },
 ] as const
 
 /**

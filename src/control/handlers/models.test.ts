@@ -34,9 +34,10 @@ describe('loading', () => {
       spec: { replicas: 2 },
     })
     await world.call('unloadModel', named('m'))
-    expect((await load({})).body).toMatchObject({ generation: 3, spec: { replicas: 1 } })
+    expect((await load({})).body).toMatchObject({ generation: 3, spec: { replicas: 2 } })
     expect((await load({ replicas: 4 })).body).toMatchObject({ generation: 4, spec: { replicas: 4 } })
     expect((await load({})).body).toMatchObject({ generation: 4, spec: { replicas: 4 } })
+    expect((await load({ spec: SIM })).body).toMatchObject({ generation: 4, spec: { replicas: 4 } })
     expect((await load({ spec: { ...SIM, replicas: 2 } })).body).toMatchObject({ spec: { replicas: 2 } })
     const other = await load({ spec: { ...SIM, source: 'sim:b' } })
     expect(other.status).toBe(409)

@@ -127,18 +127,18 @@ export function modelHandlers(context: ControlContext): ModelHandlers {
       ),
 
     async loadModel({ params: { name }, body }) {
-      if (body.spec !== undefined) checkSpec(name, body.spec)
+      const asked = body.spec && { ...body.spec, replicas: body.replicas ?? body.spec.replicas ?? 1 }
+      if (asked) checkSpec(name, asked)
       await committer.commit('api', (transaction) => {
         const model = transaction.get(tables.models, name)
         if (model === undefined) {
-          if (body.spec === undefined) throw notFound('model', name)
-          const { replicas = body.spec.replicas, labels = {}, spec } = body
-          create(transaction, name, { ...spec, replicas }, labels)
+          if (asked === undefined) throw notFound('model', name)
+          create(transaction, name, asked, body.labels ?? {})
           return
         }
         refuseDeleted(model)
-        if (body.spec && !sameJson(templateOf(body.spec), templateOf(model.spec))) throw otherTemplate(name)
-        const kept = model.spec.replicas > 0 ? model.spec.replicas : 1
+        if (asked && !sameJson(templateOf(asked), templateOf(model.spec))) throw otherTemplate(name)
+        const kept = model.spec.replicas > 0 ? model.spec.replicas : (model.unloadedReplicas ?? 1)
         const replicas = body.replicas ?? body.spec?.replicas ?? kept
         const next = {
           ...withSpec(model, { ...model.spec, ...body.spec, replicas }),
@@ -213,7 +213,13 @@ function claimNames(transaction: Transaction, model: string, spec: ModelSpec, be
 }
 
 function withSpec(model: Model, spec: ModelSpec): Model {
-  return { ...model, spec, generation: model.generation + 1 }
+  const unloaded = spec.replicas === 0 && model.spec.replicas > 0
+  return {
+    ...model,
+    spec,
+    generation: model.generation + 1,
+    ...(unloaded ? { unloadedReplicas: model.spec.replicas } : {}),
+  }
 }
 
 function changeText(model: Model, spec: ModelSpec): string {
