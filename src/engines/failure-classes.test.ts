@@ -6,6 +6,16 @@ import { SGLANG_FAILURES } from './sglang-failures.ts'
 import { SYSTEM_FAILURES } from './system-failures.ts'
 import { VLLM_FAILURES } from './vllm-failures.ts'
 
+test('an exit that nothing explains is told with the last line written', () => {
+  const messageOf = (lines: readonly string[]) => classifyFailure({ code: 3 }, lines, []).message
+  expect(messageOf(['starting', 'no kernels: \u001b[31mgiving up\u001b[0m', ' '])).toBe(
+    'the engine ended with exit code 3; its last line: no kernels: giving up',
+  )
+  expect(messageOf([])).toBe('the engine ended with exit code 3; it wrote nothing')
+  expect(messageOf(['x'.repeat(5_000)]).length).toBeLessThan(300)
+  expect(messageOf(['api_key=abc123'])).not.toContain('abc123')
+})
+
 test('without a line that tells, the exit does', () => {
   const reasonOf = (exit: { code?: number; signal?: string }) => classifyFailure(exit, [], []).reason
   expect(reasonOf({ code: 0 })).toBe('exited')

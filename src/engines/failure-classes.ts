@@ -73,7 +73,10 @@ export function classifyFailure(
   const clean = lines.map(plainLine)
   const strong = findRule(clean, rules, undefined)
   const { reason, message } =
-    strong ?? findRule(clean, rules, 'weak') ?? findRule(clean, rules, 'summary') ?? fromExit(exit, exitCodes)
+    strong ??
+    findRule(clean, rules, 'weak') ??
+    findRule(clean, rules, 'summary') ??
+    fromExit(exit, exitCodes, clean)
   const { retryable, deviceFault } = FAILURE_REASONS[reason]
   return {
     reason,
@@ -132,7 +135,7 @@ const SIGNAL_OF_CODE: Readonly<Record<number, string>> = {
   139: 'SIGSEGV',
 }
 
-function fromExit(exit: Exit, exitCodes: ExitCodeReasons): Found {
+function fromExit(exit: Exit, exitCodes: ExitCodeReasons, lines: readonly string[]): Found {
   const signal = exit.signal ?? SIGNAL_OF_CODE[exit.code ?? 0]
   if (signal === 'SIGKILL') {
     return {
@@ -164,6 +167,15 @@ function fromExit(exit: Exit, exitCodes: ExitCodeReasons): Found {
     }
   }
   return exit.code === undefined
-    ? { reason: 'exited', message: 'the engine is gone and left no exit code; see its last lines' }
-    : { reason: 'exited', message: `the engine ended with exit code ${exit.code}; see its last lines` }
+    ? { reason: 'exited', message: `the engine is gone and left no exit code; ${lastWords(lines)}` }
+    : { reason: 'exited', message: `the engine ended with exit code ${exit.code}; ${lastWords(lines)}` }
+}
+
+const LAST_WORDS_CHARS = 200
+
+function lastWords(lines: readonly string[]): string {
+  const last = lines.findLast((line) => line.trim() !== '')?.trim()
+  return last === undefined
+    ? 'it wrote nothing'
+    : `its last line: ${last.length > LAST_WORDS_CHARS ? `${last.slice(0, LAST_WORDS_CHARS)}…` : last}`
 }
