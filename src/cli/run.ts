@@ -3,6 +3,7 @@ import { errorText, isYardError, YardError } from '../base/errors.ts'
 import type { Command, GlobalValues, Values } from './command.ts'
 import { commands } from './commands/index.ts'
 import { OUTPUT_FORMATS, type OutputFormat } from './output.ts'
+import { terminalText } from './terminal-text.ts'
 import { parseDurationMs } from './units.ts'
 import type { World } from './world.ts'
 
@@ -143,7 +144,7 @@ function report(error: unknown, world: World, debug: boolean): number {
     if (error.hint !== undefined) lines.push(`hint: ${error.hint}`)
     if (typeof error.details?.requestId === 'string') lines.push(`request-id: ${error.details.requestId}`)
     if (debug && error.stack !== undefined) lines.push(error.stack)
-    world.stderr.write(`${lines.join('\n')}\n`)
+    world.stderr.write(`${terminalText(lines.join('\n'))}\n`)
     return error.exitCode
   }
   if (error instanceof Error && error.name === 'AbortError') return 130

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { systemClock } from '../base/clock.ts'
 import { YardError } from '../base/errors.ts'
+import { terminalText } from '../cli/terminal-text.ts'
 import type { LineReader, Terminal, World } from '../cli/world.ts'
 
 /** The real world of a command: this process's streams, files, signals and network. */
@@ -11,8 +12,9 @@ export function processWorld(): World {
   return {
     clock: systemClock,
     env: process.env,
-    stdout: terminalOf(process.stdout),
-    stderr: terminalOf(process.stderr),
+    // What models and nodes write comes out here; pipes get every byte of it. Only stderr moves the cursor itself.
+    stdout: terminalOf(process.stdout, process.stdout.isTTY ? terminalText : (text) => text),
+    stderr: terminalOf(process.stderr, (text) => text),
     stdinIsTty: process.stdin.isTTY === true,
     readStdin,
     openLineReader,
@@ -42,14 +44,14 @@ export async function endProcess(exitCode: number): Promise<never> {
   process.exit(exitCode)
 }
 
-function terminalOf(stream: NodeJS.WriteStream): Terminal {
+function terminalOf(stream: NodeJS.WriteStream, shown: (text: string) => string): Terminal {
   // A reader that has seen enough (`yard list | head`) is no fault of ours.
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0)
     throw error
   })
   return {
-    write: (text) => void stream.write(text),
+    write: (text) => void stream.write(shown(text)),
     isTty: stream.isTTY === true,
     get columns() {
       return stream.columns ?? 100
