@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { YardError } from '../../base/errors.ts'
 import type { Fetch } from '../../base/fetch.ts'
 import { errorResponse } from './agent-api.ts'
 import type { EngineProxy } from './engine-proxy.ts'
@@ -33,9 +34,16 @@ async function serve(fetch: Fetch, incoming: IncomingMessage, response: ServerRe
 }
 
 async function toRequest(incoming: IncomingMessage, signal: AbortSignal): Promise<Request> {
+  const { method, url = '/' } = incoming
   const { authorization } = incoming.headers
-  return new Request(new URL(incoming.url ?? '/', 'http://agent'), {
-    method: incoming.method === 'HEAD' ? 'GET' : (incoming.method ?? 'GET'),
+  // A Request can't be made of every method, nor of every path.
+  if (method !== 'GET' && method !== 'HEAD') {
+    throw new YardError('method_not_allowed', 'the agent answers to GET only')
+  }
+  if (!URL.canParse(url, 'http://agent')) {
+    throw new YardError('invalid_request', 'the path is not well formed')
+  }
+  return new Request(new URL(url, 'http://agent'), {
     headers: authorization === undefined ? {} : { authorization },
     signal,
   })

@@ -288,6 +288,22 @@ describe('the agent’s own API', () => {
     await vi.waitFor(() => expect(followersLeft).toBe(before + 1))
   })
 
+  test('an odd request is refused as what it is, not as a fault of the agent', async () => {
+    const world = await aProxy((_request, response) => response.end())
+    const { port } = new URL(world.url('/'))
+    const ask = (method: string, path: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const request = httpRequest({ host: '127.0.0.1', port, method, path }, (answer) => {
+          answer.resume()
+          resolve(answer.statusCode)
+        })
+        request.on('error', reject).end()
+      })
+    expect(await ask('GET', '//')).toBe(400)
+    expect(await ask('TRACE', '/healthz')).toBe(405)
+    expect(await ask('HEAD', '/healthz')).toBe(200)
+  })
+
   test('an agent that has not registered answers nobody', async () => {
     const fetchAgent = createAgentApi({ logs: LOGS, agentCredential: () => undefined })
     for (const header of ['Bearer undefined', 'Bearer ', '']) {
