@@ -12,7 +12,7 @@ function tries(...ends: AttemptEnd[]): Attempt[] {
 const status = (code: number): AttemptEnd => ({ kind: 'status', status: code })
 
 describe('a request that failed', () => {
-  test.each([429, 500, 502, 503, 504])('with %d goes elsewhere at once', (code) => {
+  test.each([401, 403, 429, 500, 502, 503, 504])('with %d goes elsewhere at once', (code) => {
     expect(retry(tries(status(code)), 1000, calm)).toEqual({ kind: 'again', avoid: ['r-0'], delayMs: 0 })
   })
 
@@ -23,7 +23,7 @@ describe('a request that failed', () => {
     },
   )
 
-  test.each([400, 401, 403, 404, 408, 413, 422, 501])('with %d is not sent again', (code) => {
+  test.each([400, 404, 408, 413, 422, 501])('with %d is not sent again', (code) => {
     expect(retry(tries(status(code)), 1000, calm)).toEqual({ kind: 'give_up', code: 'not_retryable' })
   })
 
@@ -93,7 +93,7 @@ test('what is sent again is within every bound', () => {
         expect(budget.retries).toBeLessThan(Math.max(10, budget.requests / 5))
         for (const { replica } of list) expect(answer.avoid).toContain(replica)
         const last = list.at(-1)!.end
-        if (last.kind === 'status') expect([429, 500, 502, 503, 504]).toContain(last.status)
+        if (last.kind === 'status') expect([401, 403, 429, 500, 502, 503, 504]).toContain(last.status)
       },
     ),
   )

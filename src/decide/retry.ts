@@ -44,8 +44,11 @@ const RETRY_SHARE = 0.2
 const FREE_RETRIES = 10
 const SECOND_RETRY_DELAY_MS = 100
 
-/** Faults of the replica, not of the request; another replica may well answer. 503 is also "still loading". */
-const RETRYABLE_STATUS: readonly number[] = [429, 500, 502, 503, 504]
+/**
+ * Faults of the replica, not of the request; another replica may well answer. 503 is also "still loading"; 401 and 403
+ * are about the gateway's own credential, also from an agent on whose node the replica does not serve any more.
+ */
+const RETRYABLE_STATUS: readonly number[] = [401, 403, 429, 500, 502, 503, 504]
 
 /**
  * Whether a request is sent again, elsewhere. Never after output was forwarded: the client would see two answers in

@@ -273,6 +273,14 @@ describe('before the first output', () => {
     expect((await gateway.chat().answer()).status).toBe(502)
   })
 
+  it('a replica that refuses our credential is replaced by another, unseen', async () => {
+    showBoth()
+    first.answer = (request) => request.json(401, { error: 'Unauthorized' })
+    const answer = await askFirst({})
+    expect(answer.status).toBe(200)
+    expect(answer.headers['x-yard-replica']).toBe('second')
+  })
+
   it('a busy engine becomes 503 with its own Retry-After, at most a minute', async () => {
     gateway.show({ endpoints: [endpointAt(first.port)] })
     first.answer = (request) => request.json(429, { error: { message: 'busy' } }, 'retry-after: 600\r\n')
