@@ -55,10 +55,7 @@ export function createClient(deps: {
     })
     const response = await deps.fetch(request).catch((cause: unknown) => {
       if (options.signal?.aborted) throw options.signal.reason
-      throw new YardError('unreachable', `the server at ${deps.baseUrl} can't be reached`, {
-        hint: 'check that it runs and that --server (or YARD_SERVER) names it',
-        cause,
-      })
+      throw unreachable(deps.baseUrl, cause)
     })
     if (!response.ok) throw await faultOf(response)
     return response
@@ -71,6 +68,28 @@ export function createClient(deps: {
     stream: (operation, input, options = {}) => send(operation, input, options),
   }
 }
+
+function unreachable(baseUrl: string, cause: unknown): YardError {
+  const reason = cause instanceof Error ? cause.cause : undefined
+  if (reason instanceof Error && 'code' in reason && CERTIFICATE_FAULT.test(String(reason.code))) {
+    return new YardError(
+      'unreachable',
+      `the certificate of the server at ${baseUrl} is not trusted: ${reason.message}`,
+      {
+        reason: 'certificate',
+        hint: "for an authority of your own, name its certificate in NODE_EXTRA_CA_CERTS; the address must be one of the certificate's names",
+        cause,
+      },
+    )
+  }
+  return new YardError('unreachable', `the server at ${baseUrl} can't be reached`, {
+    hint: 'check that it runs and that --server (or YARD_SERVER) names it',
+    cause,
+  })
+}
+
+/** What Node calls a chain that it does not trust, a certificate out of date, and one for another name. */
+const CERTIFICATE_FAULT = /^(UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO_|CERT_|ERR_TLS_CERT_)/
 
 /** The fault that an error answer carries. */
 async function faultOf(response: Response): Promise<YardError> {

@@ -33,7 +33,7 @@ export async function readReplicaLogs(
   const response = await within(clock, ANSWER_WITHIN_MS, answer, 'the agent did not answer').catch(
     (error: unknown) => {
       leave()
-      log.warn('agent_unreachable', { node: node.name, error: errorText(error) })
+      log.warn('agent_unreachable', { node: node.name, error: causeText(error) })
       throw new YardError('unreachable', `the agent of node ${node.name} does not answer`, {
         hint: `check that it runs and that this server reaches ${node.agentUrl}`,
       })
@@ -53,4 +53,10 @@ export async function readReplicaLogs(
     reason: 'agent_refused',
     hint: 'its log says why; registering it anew gives it fresh credentials',
   })
+}
+
+/** `fetch` says only that it failed; why is in the cause. */
+function causeText(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause === undefined ? errorText(error) : `${errorText(error)}: ${errorText(cause)}`
 }
