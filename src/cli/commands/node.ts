@@ -87,7 +87,10 @@ export const nodeJoinToken: Command = {
   ],
   examples: [
     { line: 'yard node join-token > token', does: 'for one agent' },
-    { line: 'yard agent --server http://10.0.0.5:7701 --join-token-file token', does: 'on the new machine' },
+    {
+      line: 'yard agent --server https://10.0.0.5:7701 --join-token-file token --listen 10.0.0.7:7702 --tls-cert-file c.pem --tls-key-file k.pem',
+      does: 'on the new machine',
+    },
   ],
   async run({ world, globals, options }) {
     const { connect } = await import('../connection.ts')
