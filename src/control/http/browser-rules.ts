@@ -11,7 +11,7 @@ export function checkBrowserRules(request: Request, allowedHosts: readonly strin
   if (allowedHosts !== undefined && !allowedHosts.includes(hostName(host))) {
     throw new YardError('forbidden', 'this server is not known by the name in the Host header', {
       reason: 'host',
-      hint: 'use the address that the server printed when it started',
+      hint: 'use the address that the server printed when it started; behind a proxy, name its host with --allowed-hosts',
     })
   }
   const site = request.headers.get('sec-fetch-site')
