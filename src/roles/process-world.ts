@@ -71,7 +71,7 @@ async function readStdin(maxBytes: number): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Lines from the terminal, with editing and history by Node's readline. */
+/** Lines from the terminal, with editing and history by Node's readline. What is typed ahead waits its turn. */
 function openLineReader(history: readonly string[]): LineReader {
   const reader = createInterface({
     input: process.stdin,
@@ -79,28 +79,39 @@ function openLineReader(history: readonly string[]): LineReader {
     history: [...history],
     historySize: 500,
   })
+  const ahead: string[] = []
   let closed = false
+  let waiting: ((answer: Asked) => void) | undefined
+  const settle = (answer: Asked) => {
+    const done = waiting
+    waiting = undefined
+    done?.(answer)
+    return done !== undefined
+  }
+  reader.on('line', (line) => {
+    if (!settle(line)) ahead.push(line)
+  })
+  reader.on('SIGINT', () => {
+    // While an answer comes, Ctrl-C is for whoever writes it; readline would otherwise keep it to itself.
+    if (!settle({ interrupted: true })) process.emit('SIGINT')
+  })
   reader.once('close', () => {
     closed = true
+    settle(undefined)
   })
   return {
-    ask: (prompt) =>
-      new Promise((done) => {
-        if (closed) {
-          done(undefined)
-          return
-        }
-        const settle = (answer: string | undefined | { readonly interrupted: true }) => {
-          reader.off('SIGINT', onInterrupt)
-          reader.off('close', onClose)
-          done(answer)
-        }
-        const onInterrupt = () => settle({ interrupted: true })
-        const onClose = () => settle(undefined)
-        reader.once('SIGINT', onInterrupt)
-        reader.once('close', onClose)
-        reader.question(prompt, settle)
-      }),
+    ask(prompt) {
+      const line = ahead.shift()
+      if (line !== undefined) return Promise.resolve(line)
+      if (closed) return Promise.resolve(undefined)
+      reader.setPrompt(prompt)
+      reader.prompt()
+      return new Promise((done) => {
+        waiting = done
+      })
+    },
     close: () => reader.close(),
   }
 }
+
+type Asked = Awaited<ReturnType<LineReader['ask']>>

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Dev, enginePids, freshDir, run, until } from './yard.ts'
+import { Dev, enginePids, freshDir, run, until, YARD } from './yard.ts'
 
 describe('yard dev', () => {
   const dir = freshDir()
@@ -150,6 +150,25 @@ describe('yard dev', () => {
     expect((await dev.yard(['load', 'mine'])).exitCode).toBe(0)
     expect((await dev.yard(['model', 'delete', 'mine'])).exitCode).toBe(0)
     expect((await dev.yard(['status', 'mine'])).exitCode).toBe(3)
+  })
+
+  it('keeps what is typed at a terminal while it answers', async () => {
+    // Debian's `script` gives the program a terminal of its own.
+    const { spawn } = await import('node:child_process')
+    const command = `${process.execPath} ${YARD} chat tiny --data-dir ${dir.path}`
+    const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
+    let seen = ''
+    child.stdout.on('data', (bytes: Buffer) => {
+      seen += bytes.toString('utf8')
+    })
+    await until('the prompt', () => seen.includes('>>> '))
+    child.stdin.write('hello\r/set seed 7\r/show\r/bye\r')
+    const exitCode = await new Promise((done) => child.once('close', done))
+    expect(exitCode).toBe(0)
+    expect(seen).toContain('Seed 7.')
+    expect(seen).toMatch(/"messages": 2/)
   })
 
   it('shows logs of the engine and events of the model', async () => {
