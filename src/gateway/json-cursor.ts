@@ -36,24 +36,27 @@ export class JsonCursor {
   /** From the opening quote to behind the closing one. */
   skipString(): boolean {
     const { bytes } = this
-    const start = this.at + 1
-    // Short strings are walked; in long ones (prompts, images) the engine's own search is many times faster.
-    const walkEnd = Math.min(bytes.length, start + 48)
-    for (let at = start; at < walkEnd; at++) {
-      const byte = bytes[at]
-      if (byte === BACKSLASH) at++
-      else if (byte === QUOTE) {
-        this.at = at + 1
+    let at = this.at + 1
+    // Walks a little, then lets the engine search, which is many times faster in long strings (prompts, images) but
+    // slow to call: text full of escaped quotes is walked.
+    for (;;) {
+      const walkEnd = Math.min(bytes.length, at + 48)
+      while (at < walkEnd) {
+        const byte = bytes[at]
+        if (byte === QUOTE) {
+          this.at = at + 1
+          return true
+        }
+        at += byte === BACKSLASH ? 2 : 1
+      }
+      const quote = at < bytes.length ? bytes.indexOf(QUOTE, at) : -1
+      if (quote === -1) return false
+      if (!isEscaped(bytes, quote, at)) {
+        this.at = quote + 1
         return true
       }
+      at = quote + 1
     }
-    for (let at = bytes.indexOf(QUOTE, start); at !== -1; at = bytes.indexOf(QUOTE, at + 1)) {
-      if (!isEscaped(bytes, at, start)) {
-        this.at = at + 1
-        return true
-      }
-    }
-    return false
   }
 
   skipValue(): boolean {
@@ -87,29 +90,51 @@ export class JsonCursor {
   }
 
   #skipScalar(): boolean {
-    const { bytes } = this
-    const start = this.at
-    let at = start
-    while (at < bytes.length && isScalarByte(bytes[at] as number)) at++
-    this.at = at
-    const text = bytes.toString('latin1', start, at)
-    return text === 'true' || text === 'false' || text === 'null' || NUMBER.test(text)
+    switch (this.bytes[this.at]) {
+      case 0x74:
+        return this.#skipWord('true')
+      case 0x66:
+        return this.#skipWord('false')
+      case 0x6e:
+        return this.#skipWord('null')
+      default:
+        return this.#skipNumber()
+    }
   }
-}
 
-/** A JSON number and nothing else. */
-export const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+  #skipWord(word: string): boolean {
+    for (let place = 0; place < word.length; place++) {
+      if (this.bytes[this.at + place] !== word.charCodeAt(place)) return false
+    }
+    this.at += word.length
+    return true
+  }
 
-/** Letters, digits, `+`, `-`, `.` */
-function isScalarByte(byte: number): boolean {
-  return (
-    (byte >= 0x61 && byte <= 0x7a) ||
-    (byte >= 0x30 && byte <= 0x39) ||
-    byte === 0x2b ||
-    byte === 0x2d ||
-    byte === 0x2e ||
-    byte === 0x45
-  )
+  /** By the grammar of RFC 8259: no leading zero, no dot at an end. */
+  #skipNumber(): boolean {
+    const { bytes } = this
+    if (bytes[this.at] === MINUS) this.at++
+    if (bytes[this.at] === ZERO) this.at++
+    else if (!this.#skipDigits()) return false
+    if (bytes[this.at] === DOT) {
+      this.at++
+      if (!this.#skipDigits()) return false
+    }
+    if (((bytes[this.at] ?? 0) | 0x20) === SMALL_E) {
+      this.at++
+      if (bytes[this.at] === PLUS || bytes[this.at] === MINUS) this.at++
+      return this.#skipDigits()
+    }
+    return true
+  }
+
+  /** At least one. */
+  #skipDigits(): boolean {
+    const start = this.at
+    for (let byte = this.bytes[start] ?? 0; byte >= ZERO && byte <= NINE; byte = this.bytes[this.at] ?? 0)
+      this.at++
+    return this.at > start
+  }
 }
 
 /** True when an odd number of backslashes stands before `at`. */
@@ -126,3 +151,9 @@ const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
+const MINUS = 0x2d
+const PLUS = 0x2b
+const DOT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
+const SMALL_E = 0x65

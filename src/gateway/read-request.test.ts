@@ -44,6 +44,13 @@ describe('reading a request body', () => {
     ['{"model":"a","x":[1,2}]}', 'invalid_json'],
     ['{"model":"a","x":tru}', 'invalid_json'],
     ['{"model":"a","x":01}', 'invalid_json'],
+    ['{"model":"a","x":1.}', 'invalid_json'],
+    ['{"model":"a","x":.5}', 'invalid_json'],
+    ['{"model":"a","x":-}', 'invalid_json'],
+    ['{"model":"a","x":1e}', 'invalid_json'],
+    ['{"model":"a","x":truely}', 'invalid_json'],
+    ['{"model":"a","x":}', 'invalid_json'],
+    ['{"model":"a","x":"\\\\\\"}', 'invalid_json'],
     ['\ufeff{"model":"a"}', 'invalid_json'],
     [`{"model":"a","x":${'['.repeat(600)}${']'.repeat(600)}}`, 'invalid_json'],
     ['{}', 'missing_field'],
@@ -59,6 +66,29 @@ describe('reading a request body', () => {
   it('walks a prompt of megabytes with escaped quotes', () => {
     const content = `${'x'.repeat(100_000)}\\"\\\\`.repeat(20)
     expect(read(`{"messages":[{"content":"${content}"}],"model":"tiny"}`)).toMatchObject({ model: 'tiny' })
+  })
+
+  it('walks text full of escaped quotes and backslashes', () => {
+    for (const piece of ['\\"', '\\\\', '\\\\\\"', 'x\\"y\\\\']) {
+      expect(read(`{"x":"${piece.repeat(3_000)}","model":"tiny"}`)).toMatchObject({ model: 'tiny' })
+    }
+  })
+
+  it('agrees with JSON.parse on every number', () => {
+    const digits = fc.array(fc.constantFrom('0', '1', '9', '.', '-', '+', 'e', 'E'), { maxLength: 8 })
+    fc.assert(
+      fc.property(digits, (parts) => {
+        const text = `{"model":"a","x":${parts.join('')}}`
+        let isJson = true
+        try {
+          JSON.parse(text)
+        } catch {
+          isJson = false
+        }
+        expect(read(text).kind === 'read').toBe(isJson)
+      }),
+      { numRuns: 2000 },
+    )
   })
 
   it('agrees with JSON.parse on every object', () => {

@@ -1,4 +1,4 @@
-import { JSON_BYTE, JsonCursor, NUMBER } from './json-cursor.ts'
+import { JSON_BYTE, JsonCursor } from './json-cursor.ts'
 
 /** Where a value stands in the body: first byte and the byte after the last. */
 export interface ByteRange {
@@ -87,7 +87,9 @@ const TOP_LEVEL: ReadonlySet<string> = new Set([
   'user',
 ])
 const STREAM_OPTIONS: ReadonlySet<string> = new Set(['include_usage'])
-const LONGEST_KEY = 'max_completion_tokens'.length
+const KEY_LENGTHS = new Set([...TOP_LEVEL, ...STREAM_OPTIONS].map(({ length }) => length))
+const LONGEST_KEY = Math.max(...KEY_LENGTHS)
+const BACKSLASH = 0x5c
 const { END, QUOTE, COMMA, COLON, OPEN_BRACE, CLOSE_BRACE } = JSON_BYTE
 
 /** The wanted fields of the object at the cursor, which is left behind its closing brace. */
@@ -127,9 +129,7 @@ function readFields(
 function readIncludeUsage(body: Buffer, range: ByteRange): boolean | UnreadableBody {
   const options = body.subarray(range.start, range.end)
   if (options[0] !== OPEN_BRACE) {
-    return options.length === 4 && latin1(options, 0, 4) === 'null'
-      ? false
-      : wrongType('stream_options', 'an object')
+    return options[0] === SMALL_N ? false : wrongType('stream_options', 'an object')
   }
   const fields = readFields(new JsonCursor(options), STREAM_OPTIONS)
   if (fields.kind === 'unreadable') return fields
@@ -137,12 +137,18 @@ function readIncludeUsage(body: Buffer, range: ByteRange): boolean | UnreadableB
   return wanted ?? wrongType('stream_options.include_usage', 'true or false')
 }
 
-/** A field name; undefined for one that is too long to be wanted. */
+/** A field name; undefined for one whose length says that nobody wants it. */
 function keyOf(bytes: Buffer, start: number, end: number): string | undefined {
+  const length = end - start - 2
   // Every character may be written as a six-byte escape.
-  if (end - start - 2 > LONGEST_KEY * 6) return undefined
-  const text = latin1(bytes, start + 1, end - 1)
-  return text.includes('\\') ? parsed(bytes, start, end) : text
+  if (length > LONGEST_KEY * 6) return undefined
+  if (hasByte(bytes, BACKSLASH, start, end)) return parsed(bytes, start, end)
+  return KEY_LENGTHS.has(length) ? latin1(bytes, start + 1, end - 1) : undefined
+}
+
+function hasByte(bytes: Buffer, byte: number, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] === byte) return true
+  return false
 }
 
 function textOf(bytes: Buffer, range: ByteRange): string | undefined {
@@ -159,19 +165,24 @@ function parsed(bytes: Buffer, start: number, end: number): string | undefined {
   }
 }
 
-/** Absent and null are false; undefined for anything that is no boolean. */
+/** Absent and null are false; undefined for anything that is no boolean. The value is known to be well formed. */
 function booleanOf(bytes: Buffer, range: ByteRange | undefined): boolean | undefined {
   if (range === undefined) return false
-  const text = latin1(bytes, range.start, Math.min(range.end, range.start + 6))
-  if (text === 'true') return true
-  return text === 'false' || text === 'null' ? false : undefined
+  const first = bytes[range.start]
+  if (first === SMALL_T) return true
+  return first === SMALL_F || first === SMALL_N ? false : undefined
 }
 
 function numberOf(bytes: Buffer, range: ByteRange | undefined): number | undefined {
-  if (range === undefined || range.end - range.start > 30) return undefined
-  const text = latin1(bytes, range.start, range.end)
-  return NUMBER.test(text) ? Number(text) : undefined
+  if (range === undefined || range.end - range.start > LONGEST_NUMBER) return undefined
+  const value = Number(latin1(bytes, range.start, range.end))
+  return Number.isNaN(value) ? undefined : value
 }
+
+const SMALL_T = 0x74
+const SMALL_F = 0x66
+const SMALL_N = 0x6e
+const LONGEST_NUMBER = 30
 
 function latin1(bytes: Buffer, start: number, end: number): string {
   return bytes.toString('latin1', start, end)
