@@ -154,7 +154,7 @@ function keepRunning(assignment: Assignment, one: LocalReplica | undefined, nowM
 function awaitStart({ replica, startTimeoutMs }: Assignment, one: LocalReplica, nowMs: number): Step {
   const deadlineMs = one.sinceMs + startTimeoutMs
   if (nowMs < deadlineMs) return { wakeAtMs: deadlineMs }
-  const message = `not ready ${startTimeoutMs / 1000} s after its start; see its logs, or give it longer with --start-timeout`
+  const message = `not ready ${startTimeoutMs / 1000} s after its start; see its logs, or give it a longer startTimeoutMs`
   return { action: { kind: 'fail', replica, reason: 'start_timeout', message } }
 }
 
