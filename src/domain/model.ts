@@ -42,10 +42,14 @@ export const ModelTemplate = z.strictObject({
   command: z.array(z.string().max(4096)).max(256).optional(),
   /** The model's name at an external service, when it differs from ours. */
   externalModel: z.string().min(1).max(256).optional(),
-  /** Environment variable of the gateway that holds the external service's key. */
+  /**
+   * Environment variable of the gateway that holds the external service's key. Its name must say that it is one, so
+   * that who may write models can't have the gateway send any other of its variables to a URL of theirs.
+   */
   externalKeyEnv: z
     .string()
-    .regex(/^[A-Z][A-Z0-9_]{0,63}$/)
+    .max(64)
+    .regex(/^[A-Z][A-Z0-9_]*_API_KEY$/, 'name a variable that ends in _API_KEY')
     .optional(),
   nodeSelector: Labels.default({}),
   startTimeoutMs: z.number().int().min(1_000).max(86_400_000).default(600_000),

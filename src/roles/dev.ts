@@ -15,7 +15,7 @@ import { makeControl } from './control-parts.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { loadFirstModel } from './first-model.ts'
 import { makeGateway } from './gateway-parts.ts'
-import { gatewayKey } from './join-cluster.ts'
+import { joinAsGateway } from './join-cluster.ts'
 import { lateListener } from './late-listener.ts'
 import { listen } from './listen.ts'
 import { localJoinToken } from './local-join-token.ts'
@@ -88,7 +88,7 @@ export async function runDev(invocation: Invocation): Promise<number> {
   const agentStop = new AbortController()
   const agentRun = made.agent.run(agentStop.signal)
 
-  const key = await gatewayKey(
+  const credential = await joinAsGateway(
     {
       control,
       keyFile: join(dataDir, 'gateway', 'key'),
@@ -98,7 +98,12 @@ export async function runDev(invocation: Invocation): Promise<number> {
     },
     stop.signal,
   )
-  const gateway = await makeGateway({ control, key: () => key, dataDir, log: log.with({ part: 'gateway' }) })
+  const gateway = await makeGateway({
+    baseUrl: control.baseUrl,
+    credential,
+    dataDir,
+    log: log.with({ part: 'gateway' }),
+  })
   gateway.adopt(gatewayAt.server)
   running.push(gateway.run(stop.signal))
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Invocation } from '../cli/command.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { makeGateway } from './gateway-parts.ts'
-import { gatewayKey } from './join-cluster.ts'
+import { joinAsGateway } from './join-cluster.ts'
 import { listen, parseListen } from './listen.ts'
 import { readJoinToken, remoteControl } from './remote-control.ts'
 import { GATEWAY_OPTIONS } from './role-options.ts'
@@ -24,7 +24,7 @@ export async function runGatewayRole(invocation: Invocation): Promise<number> {
   await prepareDataDir(dataDir)
   await mkdir(join(dataDir, 'gateway'), { recursive: true, mode: 0o700 })
   const stop = new AbortController()
-  const key = await gatewayKey(
+  const credential = await joinAsGateway(
     {
       control,
       keyFile: join(dataDir, 'gateway', 'key'),
@@ -34,7 +34,7 @@ export async function runGatewayRole(invocation: Invocation): Promise<number> {
     },
     stop.signal,
   )
-  const gateway = await makeGateway({ control, key: () => key, dataDir, log })
+  const gateway = await makeGateway({ baseUrl: control.baseUrl, credential, dataDir, log })
   const listening = await listen(
     gateway.listener,
     parseListen(settings.text('listen') ?? '127.0.0.1:7700', '--listen'),

@@ -5,7 +5,7 @@ import { allowedHosts } from './allowed-hosts.ts'
 import { makeControl } from './control-parts.ts'
 import { prepareDataDir } from './data-dir.ts'
 import { makeGateway } from './gateway-parts.ts'
-import { gatewayKey } from './join-cluster.ts'
+import { joinAsGateway } from './join-cluster.ts'
 import { lateListener } from './late-listener.ts'
 import { type ListenAt, listen, parseListen } from './listen.ts'
 import { localJoinToken } from './local-join-token.ts'
@@ -57,7 +57,7 @@ export async function runServer(invocation: Invocation): Promise<number> {
   let following: Promise<void> | undefined
   if (gatewayAt) {
     await mkdir(join(dataDir, 'gateway'), { recursive: true, mode: 0o700 })
-    const key = await gatewayKey(
+    const credential = await joinAsGateway(
       {
         control,
         keyFile: join(dataDir, 'gateway', 'key'),
@@ -67,7 +67,12 @@ export async function runServer(invocation: Invocation): Promise<number> {
       },
       stop.signal,
     )
-    gateway = await makeGateway({ control, key: () => key, dataDir, log: log.with({ part: 'gateway' }) })
+    gateway = await makeGateway({
+      baseUrl: control.baseUrl,
+      credential,
+      dataDir,
+      log: log.with({ part: 'gateway' }),
+    })
     gateway.adopt(gatewayAt.server)
     lateGateway.set(gateway.listener)
     following = gateway.run(stop.signal)

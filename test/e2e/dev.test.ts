@@ -228,7 +228,7 @@ describe('yard dev', () => {
       }
       return items.every((model) => model.status.phase === 'ready')
     })
-    expect([...enginePids(dir.path)].sort()).toEqual(before)
+    expect([...enginePids(dir.path)].sort(), (await dev.yard(['events'])).stdout).toEqual(before)
     expect((await dev.ask('/v1/completions', { model: 'tiny', prompt: 'a', max_tokens: 1 })).status).toBe(200)
   })
 
