@@ -59,12 +59,12 @@ describe('endpointOf', () => {
       source: 'https://api.example.com/v1/',
       engine: 'external',
       externalModel: 'gpt-x',
-      externalKeyEnv: 'EXAMPLE_KEY',
+      externalKeyEnv: 'EXAMPLE_API_KEY',
     })
     const external = { replica: aReplica({}), template, limits: {}, nodeAlive: false, routed: false }
     expect(endpointOf(external)).toMatchObject({
       state: 'ready',
-      address: { kind: 'external', url: 'https://api.example.com/v1', model: 'gpt-x', keyEnv: 'EXAMPLE_KEY' },
+      address: { kind: 'external', url: 'https://api.example.com/v1', model: 'gpt-x', keyEnv: 'EXAMPLE_API_KEY' },
     })
   })
 })
