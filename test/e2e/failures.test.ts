@@ -158,11 +158,9 @@ describe('engines that fail, beside one that does not', () => {
       }),
     })
     expect(created.status, await created.text()).toBe(201)
-    const told = await until(
-      'it is told',
-      async () => /replica\/late-\w+ +restarted .*/.exec(await events())?.[0],
+    await until('it is told', async () =>
+      /replica\/late-\w+ +start_timeout .*not ready 1 s after its start; see its logs/.test(await events()),
     )
-    expect(told).toBe('?')
     expect((await dev.yard(['model', 'delete', 'late'])).exitCode).toBe(0)
     expect(enginesOfWay('deaf')).toEqual([])
   })
@@ -171,11 +169,11 @@ describe('engines that fail, beside one that does not', () => {
     const loaded = await Promise.all([load('floods'), load('stubborn')])
     expect(loaded.map(({ exitCode }) => exitCode)).toEqual([0, 0])
     const [pid] = enginesOfWay('floods')
-    const written = await until('it wrote half a gigabyte', () => {
+    // An engine may write faster than its log is cut for a moment, but not for long.
+    await until('the log is a small part of half a gigabyte written', () => {
       const bytes = Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1])
-      return bytes > 500_000_000 && bytes
+      return bytes > 500_000_000 && bytesUnder(join(dir.path, 'agent', 'logs')) < bytes / 4
     })
-    expect(bytesUnder(join(dir.path, 'agent', 'logs'))).toBeLessThan(written / 2)
     expect(await ask('floods')).toBe(200)
     const unloaded = await dev.yard(['unload', 'floods', 'stubborn'])
     expect(unloaded.exitCode, unloaded.stderr).toBe(0)
