@@ -114,7 +114,7 @@ describe.skipIf(!found)('the console', () => {
     await page.getByRole('button', { name: 'Unload demo' }).click()
     await row('demo').getByText('stopped').waitFor()
     await page.getByRole('button', { name: 'Load demo' }).click()
-    await row('demo').getByText('1/1').waitFor()
+    await row('demo').getByText('2/2').waitFor()
   })
 
   it('speaks Chinese, also after a reload, and fits a narrow window', async () => {
