@@ -8,7 +8,8 @@ export default defineConfig({
     ssr: true,
     target: 'node20',
     outDir: 'dist',
-    emptyOutDir: true,
+    // A program that runs from here loads its chunks when it needs them: a rebuild must not take them away.
+    emptyOutDir: false,
     sourcemap: true,
     minify: false,
     rollupOptions: {
