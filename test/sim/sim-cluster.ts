@@ -115,6 +115,7 @@ export async function simCluster(shape: ClusterShape): Promise<SimCluster> {
   const randomBytesFrom = (bytes: Random) => (size: number) =>
     Uint8Array.from({ length: size }, () => Math.floor(bytes() * 256))
   const admin = { key: '' }
+  const held = new Set<Request>()
   const skews = new Map<string, number>()
   const ending = new AbortController()
   setMaxListeners(0, ending.signal)
@@ -155,7 +156,7 @@ export async function simCluster(shape: ClusterShape): Promise<SimCluster> {
     servers.filter(({ process }) => !process.dead).map(({ process, app }) => ({ process, fetch: app.fetch }))
   const clientOf = (process: SimProcess, link: Link, token: () => string | undefined) =>
     createClient({
-      fetch: networkFetch({ clock, random: fork(), client: process, link, servers: reachable }),
+      fetch: networkFetch({ clock, random: fork(), client: process, link, servers: reachable, held }),
       baseUrl: 'http://control',
       token,
     })
@@ -170,7 +171,14 @@ export async function simCluster(shape: ClusterShape): Promise<SimCluster> {
     const agent = createAgent({
       ...node.machine.handsOf(process),
       control: {
-        fetch: networkFetch({ clock, random: fork(), client: process, link: node.link, servers: reachable }),
+        fetch: networkFetch({
+          clock,
+          random: fork(),
+          client: process,
+          link: node.link,
+          servers: reachable,
+          held,
+        }),
         baseUrl: 'http://control',
       },
       clock: process.clock,
@@ -224,6 +232,7 @@ export async function simCluster(shape: ClusterShape): Promise<SimCluster> {
       for (const { process } of servers) process.kill()
       for (const { agent } of nodes) agent.kill()
       operator.kill()
+      held.clear()
       ending.abort()
     },
   }

@@ -105,6 +105,7 @@ export class SimMachine {
       agent.through(async () => {
         // What takes time can be interrupted half way: before it has happened, and after.
         await clock.sleep(random() * mostMs)
+        await agent.gate()
         return work()
       })
     const look = <Value>(work: () => Value | Promise<Value>): Promise<Value> =>

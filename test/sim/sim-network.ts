@@ -34,12 +34,15 @@ export function networkFetch(deps: {
   readonly client: SimProcess
   readonly link: Link
   readonly servers: () => readonly Reachable[]
+  /**
+   * Requests under way, kept where they can be reached: one that waits for an answer that never comes is reached by
+   * nothing else, so it would be collected, and would never learn that its caller gave up.
+   */
+  readonly held: Set<Request>
 }): Fetch {
-  const { clock, random, client, link } = deps
+  const { clock, random, client, link, held } = deps
   const byTurns = random() < 0.5
   let turn = 0
-  // A Request that nobody holds is collected, and its signal with it: then it never learns that its caller gave up.
-  const held = new Set<Request>()
   const send: Fetch = async (request) => {
     await client.gate()
     const isBeat = request.url.endsWith('/heartbeat')
