@@ -64,7 +64,12 @@ describe('endpointOf', () => {
     const external = { replica: aReplica({}), template, limits: {}, nodeAlive: false, routed: false }
     expect(endpointOf(external)).toMatchObject({
       state: 'ready',
-      address: { kind: 'external', url: 'https://api.example.com/v1', model: 'gpt-x', keyEnv: 'EXAMPLE_API_KEY' },
+      address: {
+        kind: 'external',
+        url: 'https://api.example.com/v1',
+        model: 'gpt-x',
+        keyEnv: 'EXAMPLE_API_KEY',
+      },
     })
   })
 })
