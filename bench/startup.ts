@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path'
 import { median } from './median.ts'
 
 const ROUNDS = 5
-const YARD = resolve(import.meta.dirname, '../yard.js')
+/** Beside the folder of the bundled benchmarks. */
+const YARD = resolve(process.argv[1] ?? '', '../../yard.js')
 
 /**
  * From the start of `yard dev` on an empty directory to the first token of a streamed answer, beside the start of Node
@@ -102,6 +103,7 @@ async function start(
       messages: [{ role: 'user', content: 'hello' }],
     }),
   })
+  if (!response.ok) throw new Error(`the gateway answered ${response.status}: ${await response.text()}`)
   const reader = response.body?.getReader()
   await reader?.read()
   const firstToken = performance.now() - began

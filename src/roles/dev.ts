@@ -7,8 +7,6 @@ import { writePrivateFile } from '../base/private-file.ts'
 import { within } from '../base/within.ts'
 import type { Invocation } from '../cli/command.ts'
 import { Progress } from '../cli/progress.ts'
-import { tables } from '../control/index.ts'
-import type { Store } from '../store/index.ts'
 import { makeAgent } from './agent-parts.ts'
 import { allowedHosts } from './allowed-hosts.ts'
 import { makeControl } from './control-parts.ts'
@@ -71,8 +69,16 @@ export async function runDev(invocation: Invocation): Promise<number> {
 
   const name = machineName(settings)
   let reporting = true
-  const agentControl: Fetch = (request) =>
-    reporting ? app.fetch(request) : Promise.reject(new TypeError('yard dev is stopping'))
+  let nodeReported: () => void = () => {}
+  const reported = new Promise<void>((done) => {
+    nodeReported = done
+  })
+  const agentControl: Fetch = async (request) => {
+    if (!reporting) throw new TypeError('yard dev is stopping')
+    const response = await app.fetch(request)
+    if (response.ok && request.url.endsWith('/heartbeat')) nodeReported()
+    return response
+  }
   const made = await makeAgent({
     control: { ...control, fetch: agentControl },
     dataDir,
@@ -127,7 +133,8 @@ export async function runDev(invocation: Invocation): Promise<number> {
 
   const began = (async () => {
     progress.show('the node is joining')
-    await nodeIsUp(store, name, stop.signal)
+    // What the store says of engines is of the last run until the agent has said what there is.
+    await reported
     late.gateway.set(gateway.listener)
     const addresses = { gateway: gatewayAt.url, control: controlAt.url, adminKeyFile: parts.adminKeyFile }
     await writePrivateFile(
@@ -168,9 +175,4 @@ export async function runDev(invocation: Invocation): Promise<number> {
   await made.close()
   await store.close()
   return exitCode
-}
-
-/** Waits until the agent has reported once: its lease is in the store. */
-async function nodeIsUp(store: Store, name: string, signal: AbortSignal): Promise<void> {
-  while ((await store.get(tables.nodeLeases.key(name))) === undefined) await systemClock.sleep(20, signal)
 }
