@@ -320,7 +320,8 @@ describe('properties', () => {
         }
         expect(wakeAtMs).toBeGreaterThan(NOW_MS)
         expect(reconcileNode({ ...input, nowMs: wakeAtMs - 1 }).actions).toEqual(actions)
-        expect(reconcileNode({ ...input, nowMs: wakeAtMs }).actions.length).toBeGreaterThan(actions.length)
+        // Not always more: of two that want one port, the one that may now be tried again can go first.
+        expect(reconcileNode({ ...input, nowMs: wakeAtMs }).actions).not.toEqual(actions)
       }),
       { numRuns: 500 },
     )
