@@ -312,7 +312,7 @@ describe('properties', () => {
 
   test('nothing changes before the time at which it asks to look again, and something does then', () => {
     fc.assert(
-      fc.property(inputs.map(frozen), (input) => {
+      fc.property(inputs.map(withoutContention).map(frozen), (input) => {
         const { actions, wakeAtMs } = reconcileNode(input)
         if (wakeAtMs === undefined) {
           expect(reconcileNode({ ...input, nowMs: NOW_MS + 1_000_000 }).actions).toEqual(actions)
@@ -320,10 +320,14 @@ describe('properties', () => {
         }
         expect(wakeAtMs).toBeGreaterThan(NOW_MS)
         expect(reconcileNode({ ...input, nowMs: wakeAtMs - 1 }).actions).toEqual(actions)
-        // Not always more: of two that want one port, the one that may now be tried again can go first.
-        expect(reconcileNode({ ...input, nowMs: wakeAtMs }).actions).not.toEqual(actions)
+        expect(reconcileNode({ ...input, nowMs: wakeAtMs }).actions.length).toBeGreaterThan(actions.length)
       }),
       { numRuns: 500 },
     )
   })
 })
+
+/** A plan gives no port twice; of two that wanted one, the one that may be tried again would wait for the other. */
+function withoutContention<Input extends { readonly desired: readonly Assignment[] }>(input: Input): Input {
+  return { ...input, desired: input.desired.map((one, index) => ({ ...one, port: 20_000 + index })) }
+}
